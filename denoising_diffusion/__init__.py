@@ -1,0 +1,33 @@
+"Denoising diffusion on data small enough to hold in one's head"
+__version__ = "0.1.0"
+
+from importlib import import_module as _import_module
+
+# What `from denoising_diffusion import …` gives, by module. A module is loaded when a name of it is asked for first, so that
+# drawing samples never waits for plots or data.
+_names = {
+    "schedules": "linear_beta_schedule cosine_beta_schedule logsnr_beta_schedule",
+    "diffusion": "GaussianDiffusion",
+    "guidance": "guide randomly_set_unconditioned",
+    "sampling": "Step reverse_process p_sample p_sample_loop p_sample_loop_all",
+    "ddim": "ddim_sample ddim_sample_loop",
+    "blocks": "SinusoidalPositionEmbedding ConditionalChain ConditionalSkipConnection ConditionalMLP ConvEmbed ResBlock down up",
+    "attention": "scaled_dot_attention MultiheadAttention",
+    "unet": "UNet UNetFixed UNetConditioned",
+    "data": "make_spiral make_s_curve make_moons make_shapes load_mnist images_from_folder split_validation",
+    "training": "train batched_loss batched_metric",
+    "plots": "image_grid",
+    "pretrained": "load_pretrained save_pretrained",
+    "cli": "ddpm_sample ddpm_train",
+}
+_module_of = {name: module for module, names in _names.items() for name in names.split()}
+__all__ = [*_module_of]
+
+
+def __getattr__(name):
+    if name not in _module_of: raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value = getattr(_import_module(f"{__name__}.{_module_of[name]}"), name)
+    return value
+
+
+def __dir__(): return sorted({*globals(), *__all__})

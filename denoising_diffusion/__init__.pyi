@@ -1,0 +1,43 @@
+# For editors and type checkers: the names that `__init__.py` gives on demand.
+__version__: str
+
+from .schedules import (
+    linear_beta_schedule as linear_beta_schedule,
+    cosine_beta_schedule as cosine_beta_schedule,
+    logsnr_beta_schedule as logsnr_beta_schedule,
+)
+from .diffusion import GaussianDiffusion as GaussianDiffusion
+from .guidance import guide as guide, randomly_set_unconditioned as randomly_set_unconditioned
+from .sampling import (
+    Step as Step,
+    reverse_process as reverse_process,
+    p_sample as p_sample,
+    p_sample_loop as p_sample_loop,
+    p_sample_loop_all as p_sample_loop_all,
+)
+from .ddim import ddim_sample as ddim_sample, ddim_sample_loop as ddim_sample_loop
+from .blocks import (
+    SinusoidalPositionEmbedding as SinusoidalPositionEmbedding,
+    ConditionalChain as ConditionalChain,
+    ConditionalSkipConnection as ConditionalSkipConnection,
+    ConditionalMLP as ConditionalMLP,
+    ConvEmbed as ConvEmbed,
+    ResBlock as ResBlock,
+    down as down,
+    up as up,
+)
+from .attention import scaled_dot_attention as scaled_dot_attention, MultiheadAttention as MultiheadAttention
+from .unet import UNet as UNet, UNetFixed as UNetFixed, UNetConditioned as UNetConditioned
+from .data import (
+    make_spiral as make_spiral,
+    make_s_curve as make_s_curve,
+    make_moons as make_moons,
+    make_shapes as make_shapes,
+    load_mnist as load_mnist,
+    images_from_folder as images_from_folder,
+    split_validation as split_validation,
+)
+from .training import train as train, batched_loss as batched_loss, batched_metric as batched_metric
+from .plots import image_grid as image_grid
+from .pretrained import load_pretrained as load_pretrained, save_pretrained as save_pretrained
+from .cli import ddpm_sample as ddpm_sample, ddpm_train as ddpm_train

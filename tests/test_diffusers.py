@@ -1,0 +1,119 @@
+"""One step of ours against one step of diffusers' DDPMScheduler and DDIMScheduler.
+
+Our t = 1 … T is their timestep t - 1; our ᾱ has index 0 for clean data, theirs a `final_alpha_cumprod` of 1. Their sampler keeps
+its schedule in float32, where 1 - ᾱ_t/ᾱ_s loses digits, and ours works it out in float64: so `widened` gives their scheduler our
+betas in float64 before it steps. That its own float32 numbers agree as far as they can is tested beside it."""
+import pytest
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler
+
+from denoising_diffusion.ddim import ddim_sample
+from denoising_diffusion.diffusion import GaussianDiffusion
+from denoising_diffusion.sampling import p_sample
+from denoising_diffusion.schedules import cosine_beta_schedule, linear_beta_schedule
+
+T, SHAPE = 100, (4, 3, 6, 6)
+SCHEDULES = dict(linear=linear_beta_schedule, cosine=cosine_beta_schedule)
+PREDICTIONS = dict(noise="epsilon", start="sample", v="v_prediction")
+TOLERANCE = dict(atol=1e-5, rtol=1e-5)
+
+all_schedules = pytest.mark.parametrize("schedule", SCHEDULES)
+all_predictions = pytest.mark.parametrize("prediction", PREDICTIONS)
+clipped_or_not = pytest.mark.parametrize("clip", [True, False], ids=["clipped", "unclipped"])
+
+
+def times(clip):
+    "Clipped at every t, unclipped for t < T"
+    return range(1, T + 1 if clip else T)
+
+
+def theirs(cls, betas, prediction, clip, **kwargs):
+    return cls(num_train_timesteps=T, trained_betas=betas.tolist(), prediction_type=PREDICTIONS[prediction], clip_sample=clip, **kwargs)
+
+
+def widened(scheduler, betas):
+    "`scheduler` with its schedule in float64"
+    scheduler.betas, scheduler.alphas = betas, 1 - betas
+    scheduler.alphas_cumprod = torch.cumprod(scheduler.alphas, 0)
+    scheduler.one = scheduler.final_alpha_cumprod = torch.tensor(1., dtype=torch.float64)
+    return scheduler
+
+
+def case(schedule, prediction, seed=0):
+    "betas, our diffusion with a network whose answer is fixed, a noisy x, that answer, and step noise"
+    g = torch.Generator().manual_seed(seed)
+    x, out = torch.randn(SHAPE, generator=g), torch.randn(SHAPE, generator=g)
+    betas = SCHEDULES[schedule](T)
+    return betas, GaussianDiffusion(betas, SHAPE[1:], lambda x, t: out, prediction=prediction), x, out
+
+
+def step_noise(seed): return torch.randn(SHAPE, generator=torch.Generator().manual_seed(seed))
+
+
+def as_close(a, b): torch.testing.assert_close(a.float(), b.float(), **TOLERANCE)
+
+
+@all_schedules
+@all_predictions
+@clipped_or_not
+def test_ddpm_step(schedule, prediction, clip):
+    betas, diffusion, x, out = case(schedule, prediction)
+    scheduler = widened(theirs(DDPMScheduler, betas, prediction, clip, variance_type="fixed_small"), betas)
+    for t in times(clip):
+        ours, x_start = p_sample(diffusion, x, t, step_noise(t), clip_denoised=clip)
+        step = scheduler.step(out, t - 1, x, generator=torch.Generator().manual_seed(t))  # draws what step_noise(t) draws
+        as_close(ours, step.prev_sample)
+        as_close(x_start, step.pred_original_sample)
+
+
+@all_schedules
+@all_predictions
+@clipped_or_not
+@pytest.mark.parametrize("eta", [0., 0.5, 1.])
+@pytest.mark.parametrize("stride", [1, 10, 100])
+def test_ddim_step(schedule, prediction, clip, eta, stride):
+    "From every t to t - stride, or to clean data where that lies beyond"
+    betas, diffusion, x, out = case(schedule, prediction)
+    scheduler = widened(theirs(DDIMScheduler, betas, prediction, clip, set_alpha_to_one=True), betas)
+    scheduler.set_timesteps(T // stride)
+    for t in times(clip):
+        ours, x_start = ddim_sample(diffusion, x, t, max(t - stride, 0), step_noise(t), eta=eta, clip_denoised=clip)
+        step = scheduler.step(out, t - 1, x, eta=eta, use_clipped_model_output=True, variance_noise=step_noise(t))
+        as_close(ours, step.prev_sample)
+        as_close(x_start, step.pred_original_sample)
+
+
+@all_schedules
+@clipped_or_not
+def test_steps_in_their_own_precision(schedule, clip):
+    "With their float32 schedule as it is, what differs is its rounding"
+    betas, diffusion, x, out = case(schedule, "noise")
+    ddpm = theirs(DDPMScheduler, betas, "noise", clip, variance_type="fixed_small")
+    ddim = theirs(DDIMScheduler, betas, "noise", clip, set_alpha_to_one=True)
+    ddim.set_timesteps(T)
+    close = dict(atol=1e-4, rtol=1e-4)
+    for t in times(clip):
+        step = ddpm.step(out, t - 1, x, generator=torch.Generator().manual_seed(t))
+        torch.testing.assert_close(p_sample(diffusion, x, t, step_noise(t), clip_denoised=clip)[0], step.prev_sample, **close)
+        step = ddim.step(out, t - 1, x, eta=1., use_clipped_model_output=True, variance_noise=step_noise(t))
+        ours = ddim_sample(diffusion, x, t, t - 1, step_noise(t), eta=1., clip_denoised=clip)[0]
+        torch.testing.assert_close(ours, step.prev_sample, **close)
+
+
+@pytest.mark.parametrize("schedule, name", [("linear", "linear"), ("cosine", "squaredcos_cap_v2")])
+def test_schedules_are_theirs(schedule, name):
+    "Their linear schedule takes its ends as they are; ours scales them by 1000/T, as the paper's stand for T = 1000"
+    scheduler = DDPMScheduler(T, beta_start=1e-4 * 1000 / T, beta_end=0.02 * 1000 / T, beta_schedule=name)
+    betas = SCHEDULES[schedule](T)
+    assert betas.dtype == torch.float64
+    torch.testing.assert_close(betas.float(), scheduler.betas, rtol=1e-5, atol=1e-7)
+    diffusion = GaussianDiffusion(betas, SHAPE[1:], lambda x, t: x)
+    torch.testing.assert_close(diffusion.alphas_cumprod[1:], scheduler.alphas_cumprod, rtol=1e-5, atol=1e-7)
+
+
+def test_the_comparison_can_fail():
+    "A step from one time too late is not the same"
+    betas, diffusion, x, out = case("cosine", "noise")
+    scheduler = widened(theirs(DDPMScheduler, betas, "noise", True, variance_type="fixed_small"), betas)
+    step = scheduler.step(out, 50, x, generator=torch.Generator().manual_seed(1))
+    with pytest.raises(AssertionError): as_close(p_sample(diffusion, x, 50, step_noise(1))[0], step.prev_sample)

@@ -1,0 +1,104 @@
+"What a committed notebook must look like. (What is in it is tested by running it: `nbdev_test`.)"
+import re
+
+import pytest
+from conftest import ROOT, read_nb
+
+NOTEBOOKS = sorted((ROOT/"nbs").glob("*.ipynb"))
+NUMBERED = [p for p in NOTEBOOKS if re.match(r"\d\d_", p.name)]
+MACHINE = re.compile(r"(?<![\w.])/(?:home|root|Users|work|tmp|var|private|mnt|opt|content)/\w+|[A-Z]:\\\\Users")
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+each_numbered = pytest.mark.parametrize("path", NUMBERED, ids=lambda p: p.stem)
+
+
+def code(nb): return [c for c in nb["cells"] if c["cell_type"] == "code"]
+def outputs(nb): return [o for c in code(nb) for o in c["outputs"]]
+def flags(cell): return re.findall(r"^#\|\s*(\w+)", cell["source"], flags=re.M)
+
+
+def text_of(output) -> str:
+    "The text of an output; pictures are left out"
+    data = {k: v for k, v in output.get("data", {}).items() if not k.startswith("image/")}
+    return "\n".join("".join(t) for t in [output.get("text", ""), *data.values()] if isinstance(t, (str, list)))
+
+
+def test_there_are_notebooks(): assert NUMBERED and any(p.name == "index.ipynb" for p in NOTEBOOKS)
+
+
+def test_floors_are_unique():
+    assert len({p.name[:2] for p in NUMBERED}) == len(NUMBERED)
+
+
+@each
+def test_no_saved_error(path):
+    assert [o["ename"] for o in outputs(read_nb(path)) if o["output_type"] == "error"] == []
+
+
+@each
+def test_no_widget_state(path):
+    nb = read_nb(path)
+    assert "widgets" not in nb["metadata"]
+    assert not [o for o in outputs(nb) if "application/vnd.jupyter.widget-view+json" in o.get("data", {})]
+
+
+@each
+def test_no_warning_or_address_in_the_outputs(path):
+    "Neither what went to stderr nor an object's address is the same on another run"
+    nb = read_nb(path)
+    assert [text_of(o)[:200] for o in outputs(nb) if o.get("name") == "stderr"] == []
+    assert [t for o in outputs(nb) for t in re.findall(r"at 0x[0-9a-f]{6,}", text_of(o))] == []
+
+
+@each
+def test_no_path_of_one_machine(path):
+    nb = read_nb(path)
+    texts = [c["source"] for c in nb["cells"]] + [text_of(o) for o in outputs(nb)]
+    assert [m.group() for t in texts for m in MACHINE.finditer(t)] == []
+
+
+@each
+def test_title_cell(path):
+    "Only `# Title` and `> subtitle`: nbdev takes the cell for the page's head, and drops whatever else stands in it"
+    first = next(c for c in read_nb(path)["cells"] if c["cell_type"] == "markdown")
+    assert re.fullmatch(r"# [^\n]+\n+> [^\n]+\n?", first["source"])
+
+
+@each_numbered
+def test_the_frame(path):
+    "`default_exp` first, the title next; what exports says so at its end"
+    nb = read_nb(path)
+    exports = [c for c in code(nb) if "export" in flags(c)]
+    if not exports: return
+    assert re.match(r"#\|\s*default_exp \w+\s*$", nb["cells"][0]["source"])
+    assert nb["cells"][1]["cell_type"] == "markdown"
+    assert "nbdev_export()" in code(nb)[-1]["source"]
+
+
+@each_numbered
+def test_exported_cells_are_small(path):
+    "An exported cell over 30 lines is a file pretending to be a notebook"
+    long = {c["source"].splitlines()[1]: n for c in code(read_nb(path)) if "export" in flags(c)
+            and (n := sum(bool(l.strip()) and not l.startswith("#|") for l in c["source"].splitlines())) > 30}
+    assert not long
+
+
+@each_numbered
+def test_exported_lines_are_short(path):
+    "120 is the aim; what a message needs beyond it is let pass"
+    assert [l for c in code(read_nb(path)) if "export" in flags(c) for l in c["source"].splitlines() if len(l) > 150] == []
+
+
+@each_numbered
+def test_no_star_import_between_modules(path):
+    assert [c["source"] for c in code(read_nb(path)) if "export" in flags(c)
+            and re.search(r"from (denoising_diffusion|\.)[\w.]* import \*", c["source"])] == []
+
+
+def test_the_sidebar_lists_every_notebook(root):
+    listed = re.findall(r"(\w+\.ipynb)", (root/"nbs"/"sidebar.yml").read_text(encoding="utf-8"))
+    assert listed == ["index.ipynb"] + [p.name for p in NUMBERED]
+
+
+def test_quarto_settings_are_linked(root):
+    link = root/"nbs"/"_quarto.yml"
+    assert link.is_symlink() and link.resolve() == (root/"_quarto.yml").resolve()

@@ -1,0 +1,56 @@
+"README.md says what the front page says, and its first two blocks can be run from a clone as they stand."
+import re
+import subprocess
+
+import pytest
+
+COMMANDS = {"pip", "python", "ddpm_sample", "ddpm_train", "nbdev_test", "pytest"}
+
+
+@pytest.fixture(scope="session")
+def blocks(root, readme_tool): return readme_tool.code_blocks((root/"README.md").read_text(encoding="utf-8"))
+
+
+def commands(block):
+    "The programs a block calls, without the variables set before them"
+    for part in re.split(r"&&|\n", block.replace("\\\n", " ")):
+        words = [w for w in part.split() if not re.match(r"[A-Z_]+=", w)]
+        if words and not words[0].startswith("#"): yield words[0]
+
+
+def test_readme_is_the_front_page(readme_tool):
+    assert readme_tool.difference() == "", "run python tools/readme.py"
+
+
+def test_relative_links_lead_somewhere(root, readme_tool):
+    text = (root/"README.md").read_text(encoding="utf-8")
+    prose = "".join(readme_tool._fence.split(text)[::2])
+    targets = [m.group(2) for rx in (readme_tool._link, readme_tool._attr) for m in rx.finditer(prose)]
+    gone = [t for t in targets if not re.match(r"[a-z]+:|#", t) and not (root/t.split("#")[0]).exists()]
+    assert not gone
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_the_first_two_blocks(blocks, n):
+    assert len(blocks) >= 2
+    block = blocks[n]
+    assert not re.search(r"://|git@|git clone|\bcd\b|www\.", block), "a block names an address or leaves the clone"
+    assert not re.search(r"(?:^|[\s'\"=])[/~]", block), "a block names a path outside the clone"
+    assert not re.search(r"<\w|\.\.\.|…", block), "a block holds something to fill in"
+    assert set(commands(block)) <= COMMANDS
+    assert subprocess.run(["bash", "-n"], input=block, text=True).returncode == 0
+
+
+def test_the_blocks_do_what_they_are_for(blocks):
+    assert "pip install" in blocks[0] and "ddpm_sample" in blocks[0]
+    assert {"nbdev_test", "pytest"} <= set(commands(blocks[1]))
+
+
+def test_links_are_turned_to_the_top_folder(readme_tool):
+    turn = readme_tool.relink
+    assert turn("![x](images/a.png)") == "![x](nbs/images/a.png)"
+    assert turn("[s](00_schedules.ipynb#linear)") == "[s](nbs/00_schedules.ipynb#linear)"
+    assert turn("[c](../CONTRIBUTING.md)") == "[c](CONTRIBUTING.md)"
+    assert turn('<img src="images/a.png">') == '<img src="nbs/images/a.png">'
+    assert turn("[p](https://arxiv.org/abs/2006.11239) [q](#here)") == "[p](https://arxiv.org/abs/2006.11239) [q](#here)"
+    assert turn("```python\nx[a](b)\n```\n") == "```python\nx[a](b)\n```\n"
