@@ -54,7 +54,8 @@ class MultiheadAttention(nn.Module):
 
     def forward(self, x: Tensor, # (B, dim, H, W)
     ) -> Tensor: # (B, dim, H, W)
-        if x.dim() != 4 or x.shape[1] != self.dim: raise ValueError(f"x must be (B, {self.dim}, H, W), not {tuple(x.shape)}")
+        if x.dim() != 4 or x.shape[1] != self.dim:
+            raise ValueError(f"x must be (B, {self.dim}, H, W), not {tuple(x.shape)}")
         q, k, v = (split_heads(part, self.nhead) for part in self.qkv(x).chunk(3, dim=1))
         return self.out(join_heads(F.scaled_dot_product_attention(q, k, v), *x.shape[2:]))
 

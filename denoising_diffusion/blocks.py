@@ -91,7 +91,8 @@ class ConditionalChain(nn.Sequential):
         return x
 
     def __getitem__(self, i):
-        return ConditionalChain(OrderedDict(list(self._modules.items())[i])) if isinstance(i, slice) else super().__getitem__(i)
+        if not isinstance(i, slice): return super().__getitem__(i)
+        return ConditionalChain(OrderedDict(list(self._modules.items())[i]))
 
     def __add__(self, other): return ConditionalChain(*self, *other)
     def __mul__(self, times): return ConditionalChain(*[layer for _ in range(times) for layer in self])
@@ -109,7 +110,8 @@ class ConditionalSkipConnection(nn.Module):
     def forward(self, x: Tensor, *ys) -> Tensor: return self.connection(call_layer(self.layers, x, *ys), x)
 
     def extra_repr(self) -> str:
-        return "" if isinstance(self.connection, nn.Module) else f"connection={getattr(self.connection, '__name__', self.connection)}"
+        if isinstance(self.connection, nn.Module): return ""
+        return f"connection={getattr(self.connection, '__name__', self.connection)}"
 
 # %% ../nbs/10_blocks.ipynb #0be2e413
 def labels_for(x: Tensor, # (B, …)
@@ -121,14 +123,15 @@ def labels_for(x: Tensor, # (B, …)
         if labels is None: return None
         raise ValueError("this network was made without num_classes, so it takes no labels")
     if labels is None: return torch.zeros(len(x), dtype=torch.long, device=x.device)
-    if not isinstance(labels, Tensor): labels = torch.tensor(labels, device=x.device)
+    labels = torch.as_tensor(labels)
     if labels.is_floating_point() or labels.dtype == torch.bool:
         raise ValueError(f"labels must be whole numbers, not {labels.dtype}")
     if labels.dim() == 0: labels = labels.expand(len(x))
-    if labels.shape != x.shape[:1]: raise ValueError(f"{len(x)} labels are needed, not a shape of {tuple(labels.shape)}")
+    if labels.shape != x.shape[:1]:
+        raise ValueError(f"{len(x)} labels are needed, not a shape of {tuple(labels.shape)}")
     if labels.device.type == "cpu" and labels.numel() and not (0 <= labels.min() and labels.max() <= num_classes):
         raise ValueError(f"labels must lie in 0 … {num_classes}, not {labels.min()} … {labels.max()}")
-    return labels
+    return labels.to(x.device)
 
 # %% ../nbs/10_blocks.ipynb #e31bae6c
 def check_times(x: Tensor, # (B, …)
@@ -136,7 +139,8 @@ def check_times(x: Tensor, # (B, …)
 ) -> None:
     "A `ValueError` unless `t` is a tensor with one time for each of the batch."
     if not isinstance(t, Tensor): raise ValueError(f"t must be a LongTensor of shape ({len(x)},), not {t!r}")
-    if t.shape != x.shape[:1]: raise ValueError(f"t must have shape ({len(x)},), one time for each of x, not {tuple(t.shape)}")
+    if t.shape != x.shape[:1]:
+        raise ValueError(f"t must have shape ({len(x)},), one time for each of x, not {tuple(t.shape)}")
 
 # %% ../nbs/10_blocks.ipynb #3fd7328e
 class ConditionalLinear(nn.Module):
@@ -172,13 +176,15 @@ class ConditionalMLP(ConditionalChain):
         hidden = [ConditionalLinear(a, b, num_timesteps, num_classes) for a, b in zip(widths, widths[1:])]
         super().__init__(*hidden, nn.Linear(d_hid, d_in))
         self.num_timesteps, self.d_in, self.num_classes = num_timesteps, d_in, num_classes
-        self.config = dict(num_timesteps=num_timesteps, d_hid=d_hid, num_layers=num_layers, d_in=d_in, num_classes=num_classes)
+        self.config = dict(num_timesteps=num_timesteps, d_hid=d_hid, num_layers=num_layers, d_in=d_in,
+                           num_classes=num_classes)
 
     def forward(self, x: Tensor, # (B, d_in)
         t: Tensor, # LongTensor (B,) in 0 … T
         labels: Tensor | int | None = None, # (B,) in 0 … K
     ) -> Tensor: # (B, d_in)
-        if x.dim() != 2 or x.shape[1] != self.d_in: raise ValueError(f"x must be (B, {self.d_in}), not {tuple(x.shape)}")
+        if x.dim() != 2 or x.shape[1] != self.d_in:
+            raise ValueError(f"x must be (B, {self.d_in}), not {tuple(x.shape)}")
         check_times(x, t)
         labels = labels_for(x, labels, self.num_classes)
         return super().forward(x, t) if labels is None else super().forward(x, t, labels)

@@ -7,8 +7,8 @@ __all__ = ['curve', 'make_spiral', 'make_s_curve', 'make_moons', 'make_shapes', 
            'sliced_wasserstein', 'normalize_to_neg_one_to_one', 'unnormalize_to_zero_to_one', 'to_uint8', 'read_idx',
            'fetch', 'load_mnist', 'square_image', 'images_from_folder', 'split_validation']
 
-# %% ../nbs/20_data.ipynb #4ecab6a3
-import gzip, os, struct, warnings, zlib
+# %% ../nbs/20_data.ipynb #f4a7d0ba
+import gzip, hashlib, os, struct, warnings, zlib
 from functools import lru_cache
 from math import pi
 from pathlib import Path
@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# %% ../nbs/20_data.ipynb #c0981abb
+# %% ../nbs/20_data.ipynb #1a8f0a08
 def _to_square(x: Tensor, y: Tensor, low: float, high: float) -> Tensor:
     "Stack coordinates and map `low`…`high` to -1…1, the same way for both"
     return (torch.stack([x, y], -1) - low) * (2 / (high - low)) - 1
 
-# %% ../nbs/20_data.ipynb #6f9ef39f
+# %% ../nbs/20_data.ipynb #33dbacec
 def _spiral(r: Tensor) -> Tensor:
     theta = pi * (1.5 + 3 * r)
     return _to_square(theta * theta.cos(), theta * theta.sin(), -3.5 * pi, 4.5 * pi)
@@ -39,7 +39,7 @@ def _arcs_of(name: str) -> tuple:
     if name not in _arcs: raise ValueError(f"there is no curve {name!r}: choose one of {', '.join(_arcs)}")
     return _arcs[name]
 
-# %% ../nbs/20_data.ipynb #3ef289d3
+# %% ../nbs/20_data.ipynb #f1f93c63
 def curve(
     name: str,      # "spiral", "s_curve" or "moons"
     n: int = 1000,  # number of points; the moons share them, the outer arc first
@@ -49,10 +49,11 @@ def curve(
     sizes = [n // len(arcs) + (i < n % len(arcs)) for i in range(len(arcs))]
     return torch.cat([arc(torch.linspace(0, 1, size, dtype=torch.float64)) for arc, size in zip(arcs, sizes)]).float()
 
-# %% ../nbs/20_data.ipynb #a9cc2f10
+# %% ../nbs/20_data.ipynb #82a87449
 def _sample(name: str, n: int, noise: float, generator: torch.Generator | None) -> Tensor:
     "`n` random points on a curve, blurred by `noise`"
-    if n < 0 or noise < 0: raise ValueError(f"the number of points and the noise can't be negative, got {n=} and {noise=}")
+    if n < 0 or noise < 0:
+        raise ValueError(f"the number of points and the noise can't be negative, got {n=} and {noise=}")
     device = generator.device if generator is not None else None
     arcs = _arcs_of(name)
     place = torch.rand(n, generator=generator, device=device) * len(arcs)
@@ -60,7 +61,7 @@ def _sample(name: str, n: int, noise: float, generator: torch.Generator | None) 
     points = torch.stack([arc(place - which) for arc in arcs])[which, torch.arange(n, device=device)]
     return points + noise * torch.randn(points.shape, generator=generator, device=device) if noise else points
 
-# %% ../nbs/20_data.ipynb #82a87449
+# %% ../nbs/20_data.ipynb #dd313b1b
 def make_spiral(
     n: int,               # number of points
     *,
@@ -88,7 +89,7 @@ def make_moons(
     "Random points of two half circles that reach into one another"
     return _sample("moons", n, noise, generator)
 
-# %% ../nbs/20_data.ipynb #18e9cb72
+# %% ../nbs/20_data.ipynb #de6b2d42
 def make_shapes(
     n_each: int,          # points of each shape
     *,
@@ -99,7 +100,7 @@ def make_shapes(
     points = torch.cat([_sample(name, n_each, noise, generator) for name in _arcs])
     return points, torch.arange(1, 4, device=points.device).repeat_interleave(n_each)
 
-# %% ../nbs/20_data.ipynb #74e205e2
+# %% ../nbs/20_data.ipynb #eec9858d
 @lru_cache
 def _chain(name: str, num_pieces: int = 4096):
     "A search tree over the joints of a curve's straight pieces, and the joints before and after each"
@@ -117,13 +118,14 @@ def _foot(p: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     where = ((p - a) * ab).sum(-1, keepdims=True) / np.where(length2 > 0, length2, 1)
     return a + where.clip(0, 1) * ab
 
-# %% ../nbs/20_data.ipynb #eec9858d
+# %% ../nbs/20_data.ipynb #39f3ebfe
 def nearest_on_curve(
     points: Tensor,  # (N, 2)
     name: str,       # "spiral", "s_curve" or "moons"
 ) -> Tensor:         # (N, 2), on the device of `points`
     "The point of a curve nearest to each of `points`"
-    if points.ndim != 2 or points.shape[1] != 2: raise ValueError(f"points must be of shape (N, 2), got {tuple(points.shape)}")
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"points must be of shape (N, 2), got {tuple(points.shape)}")
     if not points.isfinite().all(): raise ValueError("points must be finite, got NaN or infinity among them")
     tree, joints, before, after = _chain(name)
     p = points.detach().cpu().double().numpy()
@@ -132,7 +134,7 @@ def nearest_on_curve(
     best = ((feet - p)**2).sum(-1).argmin(0)
     return torch.from_numpy(feet[best, np.arange(len(p))]).to(points.device, points.dtype)
 
-# %% ../nbs/20_data.ipynb #39f3ebfe
+# %% ../nbs/20_data.ipynb #8867b7fb
 def distance_to_curve(
     points: Tensor,  # (N, 2)
     name: str,       # "spiral", "s_curve" or "moons"
@@ -140,7 +142,7 @@ def distance_to_curve(
     "The distance of each point to a curve"
     return (points.detach() - nearest_on_curve(points, name)).norm(dim=-1)
 
-# %% ../nbs/20_data.ipynb #4ad3afb6
+# %% ../nbs/20_data.ipynb #dd9b83d0
 def sliced_wasserstein(
     x: Tensor,                  # (N, 2)
     y: Tensor,                  # (N, 2), as many points
@@ -149,14 +151,14 @@ def sliced_wasserstein(
 ) -> float:
     "Sliced Wasserstein distance of order 2 between two sets of points in the plane"
     if x.ndim != 2 or x.shape[-1] != 2 or x.shape != y.shape or not len(x):
-        raise ValueError(f"two sets of equally many points (N, 2) are needed, got {tuple(x.shape)} and {tuple(y.shape)}")
-    turn = torch.rand((), generator=generator).item() if generator is not None and generator.device.type == "cpu" else 0.
+        raise ValueError(f"two equally large sets of points (N, 2) are needed, got {tuple(x.shape)} and {tuple(y.shape)}")
+    turn = 0. if generator is None else torch.rand((), generator=generator, device=generator.device).item()
     angle = (torch.arange(num_projections, dtype=torch.float64) + turn) * (pi / num_projections)
     along = torch.stack([angle.cos(), angle.sin()]).to(x.device, torch.float32)
     steps = (x.float() @ along).sort(0).values - (y.float() @ along).sort(0).values
     return steps.square().mean().sqrt().item()
 
-# %% ../nbs/20_data.ipynb #b6b8e8e6
+# %% ../nbs/20_data.ipynb #2a1f8704
 def normalize_to_neg_one_to_one(
     images: Tensor,  # bytes, or floats in [0, 1]
 ) -> Tensor:         # floats in [-1, 1]
@@ -173,7 +175,7 @@ def unnormalize_to_zero_to_one(
     "Map -1…1 to 0…1, the inverse of `normalize_to_neg_one_to_one`"
     return (x + 1) / 2
 
-# %% ../nbs/20_data.ipynb #c9eae54f
+# %% ../nbs/20_data.ipynb #1fe3b67b
 def to_uint8(
     x: Tensor,  # images in [-1, 1]; what lies outside is clamped
 ) -> Tensor:    # uint8, the same shape
@@ -181,18 +183,20 @@ def to_uint8(
     if x.isnan().any(): raise ValueError(f"the images hold NaN in {int(x.isnan().sum())} of {x.numel()} values")
     return ((x.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
-# %% ../nbs/20_data.ipynb #8b67eaa8
+# %% ../nbs/20_data.ipynb #ac89c3c7
 _advice = "Offline, copy the file anew from where you have it; else delete it and let `load_mnist` download it."
 
 def _read_bytes(path: Path) -> bytes:
     "The content of a file, unpacked where it is gzipped"
     try: raw = path.read_bytes()
-    except OSError as e: raise ValueError(f"{path} can't be read: {e.strerror or e}. Expected an IDX file, gzipped or plain.") from e
+    except OSError as e:
+        raise ValueError(f"{path} can't be read: {e.strerror or e}. Expected an IDX file, gzipped or plain.") from e
     if raw[:2] != b"\x1f\x8b": return raw
     try: return gzip.decompress(raw)
-    except (OSError, EOFError, zlib.error) as e: raise ValueError(f"{path} is a damaged gzip file: {e}. {_advice}") from e
+    except (OSError, EOFError, zlib.error) as e:
+        raise ValueError(f"{path} is a damaged gzip file: {e}. {_advice}") from e
 
-# %% ../nbs/20_data.ipynb #ac89c3c7
+# %% ../nbs/20_data.ipynb #9116f469
 def read_idx(
     path: str | Path,        # an IDX file of bytes, gzipped or plain
     ndim: int | None = None, # number of axes it must have: 3 for images, 1 for labels
@@ -201,10 +205,11 @@ def read_idx(
     path = Path(path)
     raw = _read_bytes(path)
     if len(raw) < 4 or raw[:3] != b"\x00\x00\x08" or raw[3] == 0 or ndim not in (None, raw[3]):
-        raise ValueError(f"{path} begins with 0x{raw[:4].hex()}, expected 0x000008{ndim or 'NN':0>2}: an IDX file of bytes"
-                         f"{f' with {ndim} axes' if ndim else ''}. {_advice}")
+        raise ValueError(f"{path} begins with 0x{raw[:4].hex()}, expected 0x000008{ndim or 'NN':0>2}: "
+                         f"an IDX file of bytes{f' with {ndim} axes' if ndim else ''}. {_advice}")
     head = 4 + 4 * raw[3]
-    if len(raw) < head: raise ValueError(f"{path} ends within its header: {len(raw)} bytes, expected at least {head}. {_advice}")
+    if len(raw) < head:
+        raise ValueError(f"{path} ends within its header: {len(raw)} bytes, expected at least {head}. {_advice}")
     shape = struct.unpack(f">{raw[3]}I", raw[4:head])
     size = int(np.prod(shape, dtype=object))
     if len(raw) - head != size:
@@ -212,7 +217,7 @@ def read_idx(
                          f"({' × '.join(map(str, shape))}, as its header says). {_advice}")
     return torch.frombuffer(bytearray(raw), dtype=torch.uint8)[head:].reshape(shape)
 
-# %% ../nbs/20_data.ipynb #904f7e97
+# %% ../nbs/20_data.ipynb #5dbdbb61
 _names = {(split, kind): f"{prefix}-{kind}-idx{ndim}-ubyte.gz"
           for split, prefix in (("train", "train"), ("test", "t10k")) for kind, ndim in (("images", 3), ("labels", 1))}
 
@@ -232,7 +237,7 @@ _sha256 = {dataset: dict(zip(_names.values(), sums)) for dataset, sums in {  # i
                       "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
                       "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5")}.items()}
 
-# %% ../nbs/20_data.ipynb #bbe2f242
+# %% ../nbs/20_data.ipynb #633ecd17
 def fetch(
     name: str,           # the file's name
     mirrors,             # addresses to which the name is added, tried in order
@@ -246,10 +251,11 @@ def fetch(
         try: return Path(pooch.retrieve(mirror + name, f"sha256:{sha256}", fname=name, path=folder,
                                         downloader=pooch.HTTPDownloader(timeout=30)))
         except (OSError, ValueError) as e: failures.append(f"  {mirror}{name}: {type(e).__name__}, {str(e)[:80]}…")
-    raise ValueError(f"{name} could not be downloaded:\n" + "\n".join(failures) + f"\nExpected a file with SHA-256 {sha256}. "
+    raise ValueError(f"{name} could not be downloaded:\n" + "\n".join(failures) +
+                     f"\nExpected a file with SHA-256 {sha256}. "
                      "Offline, set DENOISING_DIFFUSION_DATA to a folder that holds it, or pass that folder.")
 
-# %% ../nbs/20_data.ipynb #165eb845
+# %% ../nbs/20_data.ipynb #a3ebf3df
 def _find(folder: str | Path, dataset: str, name: str) -> Path | None:
     "The file `name` in a folder or in its sub-folder for the data set, gzipped or plain; None where there is none"
     plain = name.removesuffix(".gz")
@@ -257,23 +263,30 @@ def _find(folder: str | Path, dataset: str, name: str) -> Path | None:
         for option in (name, plain, name.replace("-idx", ".idx"), plain.replace("-idx", ".idx")):
             if (place/option).is_file(): return place/option
 
-# %% ../nbs/20_data.ipynb #a3ebf3df
+# %% ../nbs/20_data.ipynb #e3750db7
+def _is_other(path: Path, dataset: str) -> bool:
+    "Is this a file of another known data set?"
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    return any(found in sums.values() for name, sums in _sha256.items() if name != dataset)
+
+# %% ../nbs/20_data.ipynb #4714ba57
 def _locate(dataset: str, name: str, folder: str | Path | None, download: bool) -> Path:
     "The path of a data set's file, downloaded if need be and allowed"
     hint = "Offline, put the four original files there (gzipped or plain)"
     if folder is not None:
         if (path := _find(folder, dataset, name)): return path
-        raise ValueError(f"{name} is neither in {folder} nor in its sub-folder {dataset}. {hint}; or leave `folder` out to download them.")
+        raise ValueError(f"{name} is neither in {folder} nor in its sub-folder {dataset}. "
+                         f"{hint}; or leave `folder` out to download them.")
     env = os.environ.get("DENOISING_DIFFUSION_DATA")
-    if env and (path := _find(env, dataset, name)): return path
+    if env and (path := _find(env, dataset, name)) and not _is_other(path, dataset): return path
     import pooch
     cache = Path(pooch.os_cache("denoising_diffusion"))/dataset
     if download: return fetch(name, _mirrors[dataset], _sha256[dataset][name], cache)
     if (cache/name).is_file(): return cache/name
-    raise ValueError(f"{name} of {dataset} is neither in {f'{env} (DENOISING_DIFFUSION_DATA)' if env else 'DENOISING_DIFFUSION_DATA (not set)'} "
+    raise ValueError(f"{name} of {dataset} is neither in DENOISING_DIFFUSION_DATA ({env or 'not set'}) "
                      f"nor in {cache}. {hint}, or call with download=True.")
 
-# %% ../nbs/20_data.ipynb #e3750db7
+# %% ../nbs/20_data.ipynb #2b769b6b
 def load_mnist(
     split: str = "train",             # "train" or "test"
     dataset: str = "mnist",           # "mnist" or "fashion_mnist"
@@ -290,7 +303,7 @@ def load_mnist(
                          f"expected as many. They are not of one set; {_advice}")
     return images[:, None], labels.long() + 1
 
-# %% ../nbs/20_data.ipynb #6310af51
+# %% ../nbs/20_data.ipynb #fa9935f9
 def square_image(
     image,                      # a PIL image of any mode and size
     size: int,                  # side of the result in pixels
@@ -306,8 +319,8 @@ def square_image(
     canvas.alpha_composite(image, ((side - image.width) // 2, (side - image.height) // 2))
     return canvas.convert("RGB").resize((size, size), Image.Resampling.LANCZOS)
 
-# %% ../nbs/20_data.ipynb #7b840c49
-_suffixes = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp"}
+# %% ../nbs/20_data.ipynb #5699cd0f
+_suffixes = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
 
 def images_from_folder(
     folder: str | Path,         # searched with its sub-folders, in the order of the paths
@@ -323,14 +336,17 @@ def images_from_folder(
     for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in _suffixes and p.is_file()):
         try:
             with Image.open(path) as image: pixels = np.array(square_image(image, size, background))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError): skipped.append(f"{path.name} (broken)"); continue
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+            skipped.append(f"{path.name} (broken)")
+            continue
         if (pixels == pixels[:1, :1]).all(): skipped.append(f"{path.name} (blank)")
         else: images.append(torch.from_numpy(pixels).permute(2, 0, 1))
     if skipped: warnings.warn(f"left out of {folder}: {', '.join(skipped)}", stacklevel=2)
-    if not images: raise ValueError(f"{folder} holds no picture that can be used: expected {' '.join(sorted(_suffixes))} files")
+    if not images:
+        raise ValueError(f"{folder} holds no picture that can be used: expected {' '.join(_suffixes)} files")
     return torch.stack(images)
 
-# %% ../nbs/20_data.ipynb #35106a63
+# %% ../nbs/20_data.ipynb #b74a47b2
 def split_validation(
     data: Tensor,                  # (N, …)
     labels: Tensor | None = None,  # (N,)
@@ -345,5 +361,7 @@ def split_validation(
     if labels is not None and len(labels) != n: raise ValueError(f"there are {n} examples but {len(labels)} labels")
     num_val = min(max(round(n * fraction), 1), n - 1)
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-    parts = order[num_val:], order[:num_val]
-    return tuple(data[i.to(data.device)] if labels is None else (data[i.to(data.device)], labels[i.to(labels.device)]) for i in parts)
+    def part(i):
+        x = data[i.to(data.device)]
+        return x if labels is None else (x, labels[i.to(labels.device)])
+    return part(order[num_val:]), part(order[:num_val])

@@ -60,7 +60,7 @@ def unet_levels(widths: Sequence[int], # channels c₀, c₁, …: one more than
         after=ConditionalChain(*after),
         up=nn.Identity() if first else up(b, a))
 
-# %% ../nbs/12_unet.ipynb #ed710b8c
+# %% ../nbs/12_unet.ipynb #834c8ecf
 def check_images(x: Tensor, # to be (B, in_channels, H, W)
     in_channels: int, # channels a picture has
     multiple: int, # of which H and W must be multiples
@@ -74,14 +74,15 @@ def check_images(x: Tensor, # to be (B, in_channels, H, W)
             raise ValueError(f"a picture of {x.shape[2]}×{x.shape[3]} does not fit: sides must divide by {multiple}, "
                              f"and {' or '.join(map(str, nearest))} is nearest to {side}")
 
-# %% ../nbs/12_unet.ipynb #3e839788
+# %% ../nbs/12_unet.ipynb #5a41e9d2
 def time_embedding(num_timesteps: int, # T
     dim: int, # width: even and at least 4
 ) -> nn.Sequential:
     "Times to embeddings: positions → Linear → GELU → Linear."
-    return nn.Sequential(SinusoidalPositionEmbedding(num_timesteps, dim), nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, dim))
+    positions = SinusoidalPositionEmbedding(num_timesteps, dim)
+    return nn.Sequential(positions, nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, dim))
 
-# %% ../nbs/12_unet.ipynb #74b9a29d
+# %% ../nbs/12_unet.ipynb #3a02dde9
 def unet_layers(in_channels: int, # channels of a picture
     model_channels: int, # m: width of the first level, which the multipliers multiply
     emb_channels: int, # width of the embedding that the blocks get
@@ -95,8 +96,8 @@ def unet_layers(in_channels: int, # channels of a picture
     "A convolution in, nested levels, a convolution out."
     if not isinstance(channel_multipliers, (list, tuple)) or not channel_multipliers:
         raise ValueError(f"channel_multipliers must hold a number for each level, not {channel_multipliers!r}")
-    check_counts(in_channels=in_channels, model_channels=model_channels, num_blocks_per_level=num_blocks_per_level,
-                 block_groups=block_groups, **{f"channel_multipliers[{i}]": n for i, n in enumerate(channel_multipliers)})
+    check_counts(**{f"channel_multipliers[{i}]": n for i, n in enumerate(channel_multipliers)},
+                 in_channels=in_channels, model_channels=model_channels, num_blocks_per_level=num_blocks_per_level)
     widths = [model_channels, *(model_channels * n for n in channel_multipliers)]
     def block(a, b): return block_layer(a, b, emb_channels, groups=block_groups)
     middle = unet_middle(widths[-1], block, num_attention_heads, middle_attention)
@@ -105,16 +106,19 @@ def unet_layers(in_channels: int, # channels of a picture
         levels=unet_levels(widths, block, middle, num_blocks_per_level),
         conv_out=conv3x3(widths[1], in_channels))
 
-# %% ../nbs/12_unet.ipynb #fa38e070
+# %% ../nbs/12_unet.ipynb #ebc84ffe
 def concat_embeddings(a: Tensor, b: Tensor) -> Tensor:
     "Two embeddings (B, d), (B, e) side by side: (B, d + e)."
     return torch.cat([a, b], dim=1)
 
+# %% ../nbs/12_unet.ipynb #cb289fb1
 named_values = dict(ResBlock=ResBlock, ConvEmbed=ConvEmbed, cat=concat_embeddings, add=torch.add, mul=torch.mul)
 
 def by_name(value): # a name of ours, or any value
-    "The function or class of ours that has this name; anything else as it is."
-    return named_values.get(value, value) if isinstance(value, str) else value
+    "The function or class of ours that has this name; anything but a string as it is."
+    if not isinstance(value, str): return value
+    if value not in named_values: raise ValueError(f"{value!r} is none of {', '.join(named_values)}")
+    return named_values[value]
 
 def plain_config(args: dict) -> dict: # of constructor arguments, by name
     "`args` as JSON has them where it can: names, numbers, lists."
@@ -124,7 +128,7 @@ def plain_config(args: dict) -> dict: # of constructor arguments, by name
         return [plain(o) for o in v] if isinstance(v, (list, tuple)) else names.get(id(v), v)
     return {k: plain(v) for k, v in args.items() if k not in ("self", "__class__")}
 
-# %% ../nbs/12_unet.ipynb #6c9c4ee2
+# %% ../nbs/12_unet.ipynb #cebbf6d7
 class UNet(nn.Module):
     "A denoiser of pictures."
     conditional, num_classes = True, None
@@ -133,7 +137,7 @@ class UNet(nn.Module):
         model_channels: int, # m: width of the first level, which the multipliers multiply
         num_timesteps: int, # T
         *, channel_multipliers: Sequence[int] = (1, 2, 4), # one for each level
-        block_layer: Callable[..., nn.Module] | str = ResBlock, # (in, out, emb_channels, groups=…) -> a block; or its name
+        block_layer: Callable[..., nn.Module] | str = ResBlock, # (in, out, emb, groups=…) -> a block; or its name
         num_blocks_per_level: int = 1, # before and after each level's inside
         block_groups: int = 8, # groups of the norms; divides every width
         num_attention_heads: int = 4, # divides the last level's width
@@ -150,14 +154,16 @@ class UNet(nn.Module):
             num_attention_heads=num_attention_heads, middle_attention=middle_attention)
         self.side_multiple = 2 ** (len(channel_multipliers) - 1)
 
-    def forward(self, x: Tensor, # (B, in_channels, H, W)
-        t: Tensor, # LongTensor (B,) in 0 … T
-    ) -> Tensor: # (B, in_channels, H, W)
-        check_images(x, self.in_channels, self.side_multiple)
-        check_times(x, t)
-        return self.layers(x, self.time_embedding(t))
+# %% ../nbs/12_unet.ipynb #6bfd2b7a
+@patch
+def forward(self: UNet, x: Tensor, # (B, in_channels, H, W)
+    t: Tensor, # LongTensor (B,) in 0 … T
+) -> Tensor: # (B, in_channels, H, W)
+    check_images(x, self.in_channels, self.side_multiple)
+    check_times(x, t)
+    return self.layers(x, self.time_embedding(t))
 
-# %% ../nbs/12_unet.ipynb #1e94a8b6
+# %% ../nbs/12_unet.ipynb #ecad2f39
 class UNetFixed(nn.Module):
     "The `UNet` of three levels (1, 2, 4), written out in a line."
     conditional, num_classes, side_multiple = True, None, 4
@@ -165,7 +171,7 @@ class UNetFixed(nn.Module):
     def __init__(self, in_channels: int, # channels of a picture
         model_channels: int, # m: width of the first level
         num_timesteps: int, # T
-        *, block_layer: Callable[..., nn.Module] | str = ResBlock, # (in, out, emb_channels, groups=…) -> a block; or its name
+        *, block_layer: Callable[..., nn.Module] | str = ResBlock, # (in, out, emb, groups=…) -> a block; or its name
         block_groups: int = 8, # groups of the norms; divides m
         num_attention_heads: int = 4, # divides 4 m
     ):
@@ -186,7 +192,7 @@ class UNetFixed(nn.Module):
         self.after2, self.up2 = block(m + 2 * m, 2 * m), up(2 * m, m)
         self.after1, self.conv_out = block(m + m, m), conv3x3(m, in_channels)
 
-# %% ../nbs/12_unet.ipynb #28274a5d
+# %% ../nbs/12_unet.ipynb #f9375179
 @patch
 def forward(self: UNetFixed, x: Tensor, # (B, in_channels, H, W)
     t: Tensor, # LongTensor (B,) in 0 … T
@@ -203,17 +209,19 @@ def forward(self: UNetFixed, x: Tensor, # (B, in_channels, H, W)
     h = self.up2(self.after2(join_channels(h, skip2), emb))
     return self.conv_out(self.after1(join_channels(h, skip1), emb))
 
-# %% ../nbs/12_unet.ipynb #4f438831
+# %% ../nbs/12_unet.ipynb #2f98da70
 def combined_width(combine: Callable[[Tensor, Tensor], Tensor], # of two embeddings (B, dim)
     dim: int, # their width
 ) -> int: # width of what they become
     "How wide the embedding is that `combine` makes of two."
-    if not callable(combine): raise ValueError(f"combine_embeddings must be cat, add, mul or a function of two tensors, not {combine!r}")
+    if not callable(combine):
+        raise ValueError(f"combine_embeddings must be cat, add, mul or a function of two tensors, not {combine!r}")
     with torch.no_grad(): out = combine(torch.zeros(2, dim), torch.zeros(2, dim))
-    if out.dim() != 2 or len(out) != 2: raise ValueError(f"combine_embeddings must make (B, width) of two (B, {dim}), not {tuple(out.shape)} for B = 2")
+    if out.dim() != 2 or len(out) != 2:
+        raise ValueError(f"combine_embeddings must make (B, width) of two (B, {dim}), not {tuple(out.shape)} for B = 2")
     return out.shape[1]
 
-# %% ../nbs/12_unet.ipynb #c96958e7
+# %% ../nbs/12_unet.ipynb #7e15b477
 class UNetConditioned(nn.Module):
     "A denoiser of pictures that can be told their class."
     conditional = True
@@ -227,18 +235,20 @@ class UNetConditioned(nn.Module):
         **kwargs, # the options of `UNet`
     ):
         super().__init__()
-        check_counts(in_channels=in_channels, model_channels=model_channels, num_timesteps=num_timesteps, num_classes=num_classes)
+        counts = dict(in_channels=in_channels, model_channels=model_channels,
+                      num_timesteps=num_timesteps, num_classes=num_classes)
+        check_counts(**counts)
         options = {k: p.default for k, p in signature(UNet).parameters.items() if p.kind is p.KEYWORD_ONLY} | kwargs
+        self.config = plain_config(counts | dict(combine_embeddings=combine_embeddings) | options)
         self.in_channels, self.num_timesteps, self.num_classes = in_channels, num_timesteps, num_classes
-        self.config = plain_config(dict(in_channels=in_channels, model_channels=model_channels, num_timesteps=num_timesteps,
-            num_classes=num_classes, combine_embeddings=combine_embeddings, **options))
         dim, self.combine = 4 * model_channels, by_name(combine_embeddings)
-        self.time_embedding, self.class_embedding = time_embedding(num_timesteps, dim), nn.Embedding(num_classes + 1, dim)
+        self.time_embedding = time_embedding(num_timesteps, dim)
+        self.class_embedding = nn.Embedding(num_classes + 1, dim)
         options["block_layer"] = by_name(options["block_layer"])
         self.layers = unet_layers(in_channels, model_channels, combined_width(self.combine, dim), **options)
         self.side_multiple = 2 ** (len(options["channel_multipliers"]) - 1)
 
-# %% ../nbs/12_unet.ipynb #9ca05148
+# %% ../nbs/12_unet.ipynb #17c865aa
 @patch
 def forward(self: UNetConditioned, x: Tensor, # (B, in_channels, H, W)
     t: Tensor, # LongTensor (B,) in 0 … T

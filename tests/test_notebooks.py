@@ -50,6 +50,14 @@ def test_no_warning_or_address_in_the_outputs(path):
 
 
 @each
+def test_pictures_are_stored_as_jupyter_stores_them(path):
+    "As one string each: `nbdev_clean` gives up on a notebook, with no more than a warning, where a picture is a list of lines"
+    pictures = [(k, v) for o in outputs(read_nb(path)) for k, v in o.get("data", {}).items()
+                if k.startswith("image/") and "svg" not in k]
+    assert [k for k, v in pictures if not isinstance(v, str)] == []
+
+
+@each
 def test_no_path_of_one_machine(path):
     nb = read_nb(path)
     texts = [c["source"] for c in nb["cells"]] + [text_of(o) for o in outputs(nb)]
