@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ddim_rule', 'ddim_sample', 'ddim_sample_loop']
 
-# %% ../nbs/04_ddim.ipynb #0e62cdaa
+# %% ../nbs/04_ddim.ipynb #b376fbca
 from collections.abc import Callable, Sequence
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from .diffusion import GaussianDiffusion, Level, check_timesteps, snr_ratio
 from .sampling import guided_denoiser, last, reverse_process, step_back
 
-# %% ../nbs/04_ddim.ipynb #a66c2d1c
+# %% ../nbs/04_ddim.ipynb #1b334d97
 def ddim_rule(
     eta: float = 1.0,  # how much of the noise is fresh: 0 none (deterministic), 1 as much as DDPM
 ) -> Callable:  # (x_t, x̂_0, level at t, level at s) -> mean, deviation
@@ -28,7 +28,7 @@ def ddim_rule(
 
     return rule
 
-# %% ../nbs/04_ddim.ipynb #b1fdb89c
+# %% ../nbs/04_ddim.ipynb #ffb5a761
 def ddim_sample(
     diffusion: GaussianDiffusion,
     x: Tensor,  # (B, …) x_t
@@ -51,7 +51,7 @@ def ddim_sample(
     return step_back(diffusion, denoiser, x, t, t_next, ddim_rule(eta), noise=noise, clip_denoised=clip_denoised,
                      generator=generator)
 
-# %% ../nbs/04_ddim.ipynb #27a7152a
+# %% ../nbs/04_ddim.ipynb #40dc812e
 def ddim_sample_loop(
     diffusion: GaussianDiffusion,
     sampling_timesteps: int,  # how many steps to take from T to 0; 1 … T

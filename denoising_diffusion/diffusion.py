@@ -6,7 +6,7 @@
 __all__ = ['predictions', 'Level', 'Prediction', 'GaussianDiffusion', 'check_timesteps', 'randn_like', 'snr_ratio',
            'posterior_mean_variance', 'check_labels']
 
-# %% ../nbs/01_diffusion.ipynb #465a9f4c
+# %% ../nbs/01_diffusion.ipynb #928214e5
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from .schedules import check_betas, cumulate_alphas
 
-# %% ../nbs/01_diffusion.ipynb #29cb99ae
+# %% ../nbs/01_diffusion.ipynb #7404434c
 class Level(NamedTuple):
     "How much signal and how much noise x_t holds: √ᾱ_t and √(1 − ᾱ_t)"
     signal: float | Tensor
     noise: float | Tensor
 
-# %% ../nbs/01_diffusion.ipynb #c920250e
+# %% ../nbs/01_diffusion.ipynb #d571d314
 class Prediction(NamedTuple):
     "What a network predicts: its `target` in training, and the `start` x̂_0 that its output stands for"
     target: Callable  # (x_start, noise, level) -> what the network should say
@@ -39,7 +39,7 @@ predictions = {
                     lambda x_t, out, level: level.signal * x_t - level.noise * out),
 }
 
-# %% ../nbs/01_diffusion.ipynb #fa4203c9
+# %% ../nbs/01_diffusion.ipynb #65a1686c
 class GaussianDiffusion(nn.Module):
     "The diffusion of data of one shape under one schedule, with the network that is to undo it (arXiv 2006.11239)"
     def __init__(
@@ -62,7 +62,7 @@ class GaussianDiffusion(nn.Module):
         for name, table in tables.items(): self.register_buffer(name, table.float(), persistent=False)
         self._levels = [Level(*pair) for pair in zip(abar.sqrt().tolist(), (1 - abar).sqrt().tolist())]
 
-# %% ../nbs/01_diffusion.ipynb #dc5abf90
+# %% ../nbs/01_diffusion.ipynb #2b413b99
 @patch(as_prop=True)
 def num_timesteps(self: GaussianDiffusion) -> int:
     "T, the number of steps from data to noise"
@@ -78,13 +78,13 @@ def num_classes(self: GaussianDiffusion) -> int | None:
     "K, the number of classes that the network knows, or None if it takes no labels or does not say"
     return getattr(self.denoise_fn, "num_classes", None)
 
-# %% ../nbs/01_diffusion.ipynb #376ee367
+# %% ../nbs/01_diffusion.ipynb #2f665f5b
 @patch
 def extra_repr(self: GaussianDiffusion) -> str:
     "The line that `print` shows above the network"
     return f"num_timesteps={self.num_timesteps}, data_shape={self.data_shape}, prediction={self.prediction!r}"
 
-# %% ../nbs/01_diffusion.ipynb #7425de23
+# %% ../nbs/01_diffusion.ipynb #00992787
 @patch
 def level(
     self: GaussianDiffusion,
@@ -97,7 +97,7 @@ def level(
     tables = self.sqrt_alphas_cumprod, self.sqrt_one_minus_alphas_cumprod
     return Level(*(table[t].to(x.dtype).view(shape) for table in tables))
 
-# %% ../nbs/01_diffusion.ipynb #994ae40f
+# %% ../nbs/01_diffusion.ipynb #03245a48
 def check_timesteps(t: int | Tensor, batch_size: int, num_timesteps: int, least: int = 0) -> int | Tensor:
     "`t` itself, or a `ValueError` if it is neither an int nor a LongTensor (B,) with values in least … T"
     if isinstance(t, Tensor) and t.ndim > 0:
@@ -112,7 +112,7 @@ def check_timesteps(t: int | Tensor, batch_size: int, num_timesteps: int, least:
     if wrong: raise ValueError(f"t must lie in {least} … {num_timesteps}, but is {wrong[0]}")
     return t
 
-# %% ../nbs/01_diffusion.ipynb #93ea6f07
+# %% ../nbs/01_diffusion.ipynb #e0da7b97
 @patch
 def q_sample(
     self: GaussianDiffusion,
@@ -128,12 +128,12 @@ def q_sample(
     signal, sigma = self.level(t, x_start)
     return signal * x_start + sigma * noise
 
-# %% ../nbs/01_diffusion.ipynb #e0da7b97
+# %% ../nbs/01_diffusion.ipynb #c045748c
 def randn_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
     "Standard normal noise of x's shape, dtype and device"
     return torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
 
-# %% ../nbs/01_diffusion.ipynb #c2be154e
+# %% ../nbs/01_diffusion.ipynb #3f3b1de7
 @patch
 def predict_start_from_noise(
     self: GaussianDiffusion,
@@ -145,7 +145,7 @@ def predict_start_from_noise(
     t = check_timesteps(t, len(x_t), self.num_timesteps)
     return predictions["noise"].start(x_t, noise, self.level(t, x_t))
 
-# %% ../nbs/01_diffusion.ipynb #9131a3d6
+# %% ../nbs/01_diffusion.ipynb #94a81daf
 @patch
 def predict_start(self: GaussianDiffusion, x_t: Tensor, t: int | Tensor, output: Tensor) -> Tensor:
     "x̂_0 from x_t and whatever the network predicts; shapes as in `predict_start_from_noise`"
@@ -158,7 +158,7 @@ def predict_noise_from_start(self: GaussianDiffusion, x_t: Tensor, t: int | Tens
     signal, sigma = self.level(t, x_t)
     return (x_t - signal * x_start) / sigma
 
-# %% ../nbs/01_diffusion.ipynb #aea27405
+# %% ../nbs/01_diffusion.ipynb #937aeed5
 def snr_ratio(now: Level, then: Level) -> float | Tensor:
     "The signal-to-noise ratio at `now` (time t) divided by that at `then` (s < t): 0 … 1"
     return (now.signal * then.noise / (now.noise * then.signal)) ** 2
@@ -174,7 +174,7 @@ def posterior_mean_variance(
     mean = ((1 - r) * then.signal) * x_start + (r * then.signal / now.signal) * x_t
     return mean, (1 - r) * then.noise**2
 
-# %% ../nbs/01_diffusion.ipynb #937aeed5
+# %% ../nbs/01_diffusion.ipynb #f6d4c25b
 @patch
 def q_posterior_mean_variance(
     self: GaussianDiffusion,
@@ -186,7 +186,7 @@ def q_posterior_mean_variance(
     t = check_timesteps(t, len(x_t), self.num_timesteps, least=1)
     return posterior_mean_variance(x_start, x_t, self.level(t, x_t), self.level(t - 1, x_t))
 
-# %% ../nbs/01_diffusion.ipynb #480ef0d8
+# %% ../nbs/01_diffusion.ipynb #ea32c237
 def check_labels(
     labels: int | Tensor,  # one label for all, or a LongTensor (B,); 0 … K
     batch_size: int,
@@ -206,7 +206,7 @@ def check_labels(
     if len(wrong): raise ValueError(f"labels must lie in 0 … {top} (0: unconditioned), but one is {wrong[0]}")
     return labels.to(device=device or labels.device, dtype=torch.long)
 
-# %% ../nbs/01_diffusion.ipynb #6940293d
+# %% ../nbs/01_diffusion.ipynb #0d509c65
 @patch
 def p_losses(
     self: GaussianDiffusion,
@@ -230,7 +230,7 @@ def p_losses(
     target = predictions[self.prediction].target(x_start, noise, level)
     return loss(self.denoise_fn(x_t, t, *self._labels(labels, x_start)), target)
 
-# %% ../nbs/01_diffusion.ipynb #0d509c65
+# %% ../nbs/01_diffusion.ipynb #4e861a25
 @patch
 def _labels(self: GaussianDiffusion, labels: int | Tensor | None, x: Tensor) -> tuple[Tensor, ...]:
     "`labels` as the network's further arguments: none, or one LongTensor (B,)"

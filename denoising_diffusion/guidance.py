@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['unconditioned', 'randomly_set_unconditioned', 'guide']
 
-# %% ../nbs/02_guidance.ipynb #3344aafc
+# %% ../nbs/02_guidance.ipynb #3b2653be
 from collections.abc import Callable
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .diffusion import check_labels
 
-# %% ../nbs/02_guidance.ipynb #582e31f8
+# %% ../nbs/02_guidance.ipynb #aca756af
 unconditioned = 0  # the label that says nothing
 
 def randomly_set_unconditioned(
@@ -27,7 +27,7 @@ def randomly_set_unconditioned(
     drop = torch.rand(labels.shape, device=labels.device, generator=generator) < prob_uncond
     return labels.masked_fill(drop, unconditioned)
 
-# %% ../nbs/02_guidance.ipynb #40cf0d7a
+# %% ../nbs/02_guidance.ipynb #96e60f65
 def guide(
     model: Callable,  # (x, t) or (x, t, labels) -> a prediction of x's shape
     labels: int | Tensor | None = None,  # one label or a LongTensor (B,), 0 … K; None for a model without labels
@@ -48,7 +48,7 @@ def guide(
 
     return conditional if scale == 1 else guided
 
-# %% ../nbs/02_guidance.ipynb #96e60f65
+# %% ../nbs/02_guidance.ipynb #2c50a232
 def _labels_for(labels: int | Tensor, num_classes: int | None) -> Callable:
     "Check `labels` now, and later give one to each sample of a batch x"
     labels = torch.as_tensor(labels)

@@ -6,7 +6,7 @@
 __all__ = ['estimate_start', 'ddpm_rule', 'step_back', 'p_sample', 'guided_denoiser', 'time_grid', 'Step', 'reverse_process',
            'sample_shape', 'start_noise', 'last', 'p_sample_loop', 'p_sample_loop_all']
 
-# %% ../nbs/03_sampling.ipynb #43cb6558
+# %% ../nbs/03_sampling.ipynb #36c18aa6
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from .diffusion import GaussianDiffusion, Level, check_labels, check_timesteps, posterior_mean_variance, randn_like
 from .guidance import guide
 
-# %% ../nbs/03_sampling.ipynb #ce3c2a17
+# %% ../nbs/03_sampling.ipynb #13045959
 @torch.no_grad()
 def estimate_start(
     diffusion: GaussianDiffusion,
@@ -30,7 +30,7 @@ def estimate_start(
     x_start = diffusion.predict_start(x, t, denoiser(x, times))
     return x_start.clamp(-1, 1) if clip_denoised else x_start
 
-# %% ../nbs/03_sampling.ipynb #d2b6e675
+# %% ../nbs/03_sampling.ipynb #e24adf78
 def ddpm_rule(
     x: Tensor,  # (B, …) x_t
     x_start: Tensor,  # (B, …) x̂_0
@@ -41,7 +41,7 @@ def ddpm_rule(
     mean, variance = posterior_mean_variance(x_start, x, now, then)
     return mean, variance**0.5
 
-# %% ../nbs/03_sampling.ipynb #d64342c5
+# %% ../nbs/03_sampling.ipynb #b3449198
 def step_back(
     diffusion: GaussianDiffusion,
     denoiser: Callable,  # (x, t) -> what the diffusion's network predicts
@@ -60,7 +60,7 @@ def step_back(
     if not isinstance(std, Tensor) and std == 0: return mean, x_start
     return mean + std * (randn_like(x, generator) if noise is None else noise), x_start
 
-# %% ../nbs/03_sampling.ipynb #76a2f5d8
+# %% ../nbs/03_sampling.ipynb #b3f5a45a
 def p_sample(
     diffusion: GaussianDiffusion,
     x: Tensor,  # (B, …) x_t
@@ -77,7 +77,7 @@ def p_sample(
     denoiser = guided_denoiser(diffusion, len(x), labels, guidance_scale)
     return step_back(diffusion, denoiser, x, t, t - 1, noise=noise, clip_denoised=clip_denoised, generator=generator)
 
-# %% ../nbs/03_sampling.ipynb #b3f5a45a
+# %% ../nbs/03_sampling.ipynb #7ed2cc88
 def guided_denoiser(
     diffusion: GaussianDiffusion,
     batch_size: int,
@@ -88,7 +88,7 @@ def guided_denoiser(
     if labels is not None: labels = check_labels(labels, batch_size, diffusion.num_classes, diffusion.device)
     return guide(diffusion.denoise_fn, labels, guidance_scale)
 
-# %% ../nbs/03_sampling.ipynb #f2375d2c
+# %% ../nbs/03_sampling.ipynb #d87b7a5d
 def time_grid(
     num_timesteps: int,  # T
     sampling_timesteps: int | None = None,  # how many steps to take, 1 … T; all T if not given
@@ -99,7 +99,7 @@ def time_grid(
         raise ValueError(f"the number of sampling steps must be a whole number in 1 … {T}, not {n!r}")
     return [T - (i * T + n // 2) // n for i in range(int(n) + 1)]
 
-# %% ../nbs/03_sampling.ipynb #8ee30edc
+# %% ../nbs/03_sampling.ipynb #94f8362f
 class Step(NamedTuple):
     "A moment of the reverse process: the time `t`, the sample `x` at that time, and the estimate `x_start` it came by"
     t: int
@@ -131,7 +131,7 @@ def reverse_process(
             yield Step(s, x, x_start)
     return walk(x)
 
-# %% ../nbs/03_sampling.ipynb #88ddd46b
+# %% ../nbs/03_sampling.ipynb #43d0f07f
 def sample_shape(diffusion: GaussianDiffusion, n_or_shape: int | Sequence[int]) -> tuple[int, ...]:
     "The whole shape (B, *data_shape) that a number of samples, or a shape, stands for"
     whole = (n_or_shape, *diffusion.data_shape) if isinstance(n_or_shape, int) else tuple(n_or_shape)
@@ -152,7 +152,7 @@ def _bar(steps: list, progress: bool):
     from tqdm.auto import tqdm
     return tqdm(steps, desc="sampling", leave=False)
 
-# %% ../nbs/03_sampling.ipynb #3d09ef49
+# %% ../nbs/03_sampling.ipynb #3035f552
 def last(steps: Iterator[Step]) -> Tensor:
     "Walk to the end and return the x of the last step"
     for step in steps: pass
@@ -173,7 +173,7 @@ def p_sample_loop(
     return last(reverse_process(diffusion, n_or_shape, labels, guidance_scale=guidance_scale, noise=noise,
                                 clip_denoised=clip_denoised, generator=generator, progress=progress))
 
-# %% ../nbs/03_sampling.ipynb #3035f552
+# %% ../nbs/03_sampling.ipynb #23c531da
 def p_sample_loop_all(
     diffusion: GaussianDiffusion,
     n_or_shape: int | Sequence[int],  # how many samples, or their whole shape with the batch first

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['cumulate_alphas', 'check_betas', 'linear_beta_schedule', 'cosine_beta_schedule', 'logsnr_beta_schedule']
 
-# %% ../nbs/00_schedules.ipynb #293fc6b9
+# %% ../nbs/00_schedules.ipynb #b41e1e42
 import math
 
 import torch
 from torch import Tensor
 
-# %% ../nbs/00_schedules.ipynb #9ee05f06
+# %% ../nbs/00_schedules.ipynb #97a8afa3
 def cumulate_alphas(
     betas: Tensor,  # (T,) the variance added at steps 1 … T
 ) -> Tensor:  # (T + 1,) float64; entry 0 is clean data
@@ -19,7 +19,7 @@ def cumulate_alphas(
     alphas = 1 - betas.double()
     return torch.cat([alphas.new_ones(1), alphas.cumprod(0)])
 
-# %% ../nbs/00_schedules.ipynb #a82871de
+# %% ../nbs/00_schedules.ipynb #55510cb7
 def check_betas(betas: Tensor) -> Tensor:
     "`betas` in float64, or a `ValueError` if they are not T ≥ 1 numbers strictly between 0 and 1"
     betas = torch.as_tensor(betas, dtype=torch.float64)
@@ -31,13 +31,13 @@ def check_betas(betas: Tensor) -> Tensor:
         raise ValueError(f"every beta must lie strictly between 0 and 1, but β_{t} = {betas[t - 1]:.6g}")
     return betas
 
-# %% ../nbs/00_schedules.ipynb #31b53fad
+# %% ../nbs/00_schedules.ipynb #963badc4
 def _check_num_timesteps(num_timesteps: int) -> int:
     if isinstance(num_timesteps, bool) or int(num_timesteps) != num_timesteps or num_timesteps < 1:
         raise ValueError(f"num_timesteps must be a whole number of at least 1, not {num_timesteps!r}")
     return int(num_timesteps)
 
-# %% ../nbs/00_schedules.ipynb #4076add8
+# %% ../nbs/00_schedules.ipynb #7c010a3e
 def linear_beta_schedule(
     num_timesteps: int,  # T
     start: float = 1e-4,  # β₁ at T = 1000
@@ -52,7 +52,7 @@ def linear_beta_schedule(
                          f"stay below 1: take at least {least} steps, or a smaller end than {end}")
     return check_betas(torch.linspace(scale * start, scale * end, T, dtype=torch.float64))
 
-# %% ../nbs/00_schedules.ipynb #899ed668
+# %% ../nbs/00_schedules.ipynb #f208864b
 def cosine_beta_schedule(
     num_timesteps: int,  # T
     s: float = 0.008,  # a small offset that keeps β₁ from being too small
@@ -65,7 +65,7 @@ def cosine_beta_schedule(
     f = torch.cos((t / T + s) / (1 + s) * math.pi / 2) ** 2
     return check_betas((1 - f[1:] / f[:-1]).clamp(max=max_beta))
 
-# %% ../nbs/00_schedules.ipynb #ba310af4
+# %% ../nbs/00_schedules.ipynb #eea84fe8
 def logsnr_beta_schedule(
     num_timesteps: int,  # T
     start: float = 9.0,  # log(ᾱ/(1 − ᾱ)) at t = 1: little noise

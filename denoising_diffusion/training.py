@@ -279,6 +279,7 @@ class Training:
     ema: EMA | None
     grad_clip: float | None
     loss: Callable
+    dtype: torch.dtype | None  # autocast to this in training
     settings: dict  # plain values, for the checkpoint
     step: int = 0  # steps done
     saved: str = "none"  # the last checkpoint, for messages
@@ -304,7 +305,8 @@ def take_step(
     factor = self.lr_schedule(self.step / self.num_steps)
     for group, lr in zip(self.optimizer.param_groups, self.base_lrs): group["lr"] = lr * factor
     if labels is not None: labels = randomly_set_unconditioned(labels.long(), self.prob_uncond)
-    loss = self.diffusion.p_losses(x, labels, loss=self.loss)
+    with torch.autocast(x.device.type, self.dtype) if self.dtype else nullcontext():
+        loss = self.diffusion.p_losses(x, labels, loss=self.loss)
     if x.device.type == "cpu" or self.step % 50 == 0: self.check_finite(loss)
     self.optimizer.zero_grad()
     loss.backward()
@@ -552,6 +554,7 @@ def train(
     loss: Callable = F.mse_loss,  # (output, target) -> its mean
     checkpoint: str | Path | None = None,  # a file, written after each epoch
     resume: bool | str | Path = False,  # True: go on from `checkpoint` if it exists; or the path of another one
+    dtype: torch.dtype | None = None,  # run the network in this under autocast, e.g. torch.bfloat16; weights stay as they are
     device: torch.device | str | None = None,  # where `diffusion` is if not on the CPU, else the fastest there is
     seed: int | None = None,  # of all that is drawn; from torch's random numbers, if not given
     progress: bool = True,
@@ -563,5 +566,5 @@ def train(
     settings = dict(num_epochs=num_epochs, batch_size=batch_size, lr=lr, prob_uncond=prob_uncond, grad_clip=grad_clip)
     training = make_training(
         diffusion, optimizer, len(batches), ema_decay, seed, where_to_resume(resume, checkpoint), settings,
-        lr_schedule=lr_schedule, prob_uncond=prob_uncond, grad_clip=grad_clip, loss=loss)
+        lr_schedule=lr_schedule, prob_uncond=prob_uncond, grad_clip=grad_clip, loss=loss, dtype=dtype)
     return training.run(batches, val_data, checkpoint, progress)
