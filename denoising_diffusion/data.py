@@ -303,7 +303,7 @@ def load_mnist(
                          f"expected as many. They are not of one set; {_advice}")
     return images[:, None], labels.long() + 1
 
-# %% ../nbs/20_data.ipynb #fa9935f9
+# %% ../nbs/20_data.ipynb #52d6ec5e
 def square_image(
     image,                      # a PIL image of any mode and size
     size: int,                  # side of the result in pixels
@@ -319,7 +319,7 @@ def square_image(
     canvas.alpha_composite(image, ((side - image.width) // 2, (side - image.height) // 2))
     return canvas.convert("RGB").resize((size, size), Image.Resampling.LANCZOS)
 
-# %% ../nbs/20_data.ipynb #5699cd0f
+# %% ../nbs/20_data.ipynb #6d203d3c
 _suffixes = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
 
 def images_from_folder(
@@ -346,7 +346,7 @@ def images_from_folder(
         raise ValueError(f"{folder} holds no picture that can be used: expected {' '.join(_suffixes)} files")
     return torch.stack(images)
 
-# %% ../nbs/20_data.ipynb #b74a47b2
+# %% ../nbs/20_data.ipynb #01dac4b8
 def split_validation(
     data: Tensor,                  # (N, …)
     labels: Tensor | None = None,  # (N,)
