@@ -104,7 +104,8 @@ def spiral_recipe():
     from denoising_diffusion.schedules import logsnr_beta_schedule
     generator = torch.Generator().manual_seed(0)
     diffusion = GaussianDiffusion(logsnr_beta_schedule(40), 2, ConditionalMLP(40, 16), prediction="v")
-    return diffusion, make_spiral(10_000, generator=generator), None, dict(num_epochs=800, batch_size=128, lr=1e-2), {"data": "10,000 points of the spiral"}
+    facts = {"data": "10,000 points of the spiral"}
+    return diffusion, make_spiral(10_000, generator=generator), None, dict(num_epochs=800, batch_size=128, lr=1e-2), facts
 
 def shapes_recipe():
     "3,000 points of each of spiral, s-curve and moons, and a chain that knows which"
