@@ -76,6 +76,7 @@ def ddpm_sample(
     out: str = "samples.png",  # .png for the samples, .gif for the way there
     columns: int = 0,  # of the grid; 0 finds a good number
     device: str = "",  # cuda, mps or cpu; the fastest there is if not given
+    progress: bool = True,  # show no progress bar
 ):
     "Draw samples from a trained diffusion into a picture or an animation"
     if Path(out).suffix.lower() not in (".png", ".gif"): raise ValueError(f"out must end in .png or .gif, not {out!r}")
@@ -86,7 +87,7 @@ def ddpm_sample(
     walk = reverse_process(
         diffusion, n, which, rule=ddim_rule(eta) if sampler == "ddim" else ddpm_rule, sampling_timesteps=steps or None,
         guidance_scale=1.0 if which is None else guidance_scale,
-        generator=torch.Generator(diffusion.device).manual_seed(seed))
+        generator=torch.Generator(diffusion.device).manual_seed(seed), progress=progress)
     kept = list(walk) if out.endswith(".gif") else [_last_of(walk)]
     turns = len(diffusion.card.get("class_names", [])) if not labels else 0
     print(draw_steps(kept, out, columns or (turns if 1 < turns <= n else None)))
@@ -138,6 +139,7 @@ def ddpm_train(
     epochs: int = 0,  # how often to go through the data; 0 means as the recipe says
     seed: int = 0,  # of the first weights and of all that is drawn
     device: str = "",  # cuda, mps or cpu; the fastest there is if not given
+    progress: bool = True,  # show no progress bar
 ):
     "Train a diffusion, and resume where an earlier run of the same command was stopped"
     if data not in recipes: raise ValueError(f"there is no recipe {data!r}: take one of {', '.join(recipes)}")
@@ -147,7 +149,7 @@ def ddpm_train(
     diffusion, train_data, val_data, options, card = recipes[data]()
     if epochs: options["num_epochs"] = epochs
     history = train(diffusion, train_data, val_data, checkpoint=path.with_suffix(".pt"), resume=True, seed=seed,
-                    device=device or None, **options)
+                    device=device or None, progress=progress, **options)
     card |= {"recipe": ", ".join(f"{k} {v}" for k, v in options.items()) + ", averaged weights, one-cycle learning rate",
              "command": f"ddpm_train {data}" + (f" --epochs {epochs}" if epochs else "") + (f" --seed {seed}" if seed else ""),
              "seed": seed, "epochs": len(history), "training_loss": round(history.mean_batch_loss[-1], 5)}
