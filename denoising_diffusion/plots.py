@@ -204,7 +204,8 @@ def plot_steps(
 ):                               # matplotlib Figure
     "The noisy x, and below it what it was believed to become, step by step"
     steps = _pick(_check_steps(steps), num_columns)
-    fig = _figure(len(steps) * size + 0.3, 2 * size + 0.3, layout="constrained")
+    shape = (1, 1) if steps[0].x.ndim == 2 else image_grid(steps[0].x, ncols).size
+    fig = _figure(len(steps) * size + 0.3, 2 * size * shape[1] / shape[0] + 0.3, layout="constrained")
     axs = fig.subplots(2, len(steps), squeeze=False)
     if steps[0].x.ndim == 2: _rows_of_points(axs, steps, data, labels, limit)
     else: _rows_of_images(axs, steps, ncols)

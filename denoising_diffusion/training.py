@@ -33,10 +33,17 @@ from .diffusion import GaussianDiffusion, check_labels
 from .guidance import randomly_set_unconditioned
 
 # %% ../nbs/21_training.ipynb #1cd99b06
-def find_device() -> torch.device:
-    "The fastest device there is: a CUDA GPU, Apple's GPU, or the CPU"
-    if torch.cuda.is_available(): return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+def find_device(
+    name: str | torch.device | None = None,  # such as cuda, cuda:1, mps or cpu; None for the fastest there is
+) -> torch.device:
+    "The device of that name, or a `ValueError` if it isn't there; without a name a CUDA GPU, Apple's GPU or the CPU"
+    found = dict(cuda=torch.cuda.is_available(), mps=torch.backends.mps.is_available(), cpu=True)
+    there = [kind for kind in found if found[kind]]
+    try: device = torch.device(name or there[0])
+    except RuntimeError: device = None
+    if device is None or not found.get(device.type, True):
+        raise ValueError(f"there is no device {str(name)!r} here; there is {', '.join(there)}")
+    return device
 
 # %% ../nbs/21_training.ipynb #e810d52a
 def split_labels(
@@ -561,7 +568,7 @@ def train(
 ) -> History:
     "Train the network of `diffusion` on `train_data` (arXiv 2006.11239, algorithm 1)"
     check_settings(diffusion, num_epochs, batch_size, lr, prob_uncond, ema_decay, grad_clip, checkpoint, resume)
-    device = torch.device(device or (find_device() if diffusion.device.type == "cpu" else diffusion.device))
+    device = find_device(device or (None if diffusion.device.type == "cpu" else diffusion.device))
     batches, val_data = make_batches(diffusion.to(device), train_data, val_data, batch_size)
     settings = dict(num_epochs=num_epochs, batch_size=batch_size, lr=lr, prob_uncond=prob_uncond, grad_clip=grad_clip)
     training = make_training(

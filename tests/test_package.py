@@ -107,7 +107,7 @@ def test_wheel_holds_every_module_and_py_typed(root, wheel):
 
 def test_wheel_holds_the_weights_and_their_cards(root, wheel):
     weights = sorted((root/"denoising_diffusion"/"weights").glob("*.safetensors"))
-    assert {p.stem for p in weights} >= {"spiral"}
+    assert {p.stem for p in weights} >= {"spiral", "shapes", "numbers_guided"}
     for p in weights:
         assert {f"denoising_diffusion/weights/{p.stem}{end}" for end in (".safetensors", ".md")} <= set(wheel)
 
