@@ -6,12 +6,13 @@
 __all__ = ['unconditioned', 'randomly_set_unconditioned', 'guide']
 
 # %% ../nbs/02_guidance.ipynb #3b2653be
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from .diffusion import check_labels
+from .diffusion import check_labels, takes_labels
 
 # %% ../nbs/02_guidance.ipynb #aca756af
 unconditioned = 0  # the label that says nothing
@@ -37,6 +38,8 @@ def guide(
     if labels is None:
         if scale != 1: raise ValueError(f"a guidance scale of {scale} needs labels to be guided by")
         return model
+    if not takes_labels(model): raise ValueError("labels were given, but the network takes none")
+    if not math.isfinite(scale): raise ValueError(f"the guidance scale must be a finite number, not {scale}")
     ask = _labels_for(labels, getattr(model, "num_classes", None))
 
     def conditional(x: Tensor, t: Tensor) -> Tensor: return model(x, t, ask(x))

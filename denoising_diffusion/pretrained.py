@@ -38,6 +38,7 @@ def save_pretrained(
     card: dict | None = None,  # plain values: data, command, seed, …; `class_names`: a list of K strings
 ) -> Path:
     "Write `diffusion` to one safetensors file, with a model card beside it"
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
     path, card = Path(path), {**(card or {})}
     if path.suffix != ".safetensors": raise ValueError(f"the file name must end in .safetensors, not {path.name!r}")
@@ -48,7 +49,7 @@ def save_pretrained(
         path.parent.mkdir(parents=True, exist_ok=True)
         _replace(path, lambda p: save_file(dict(tensors, betas=diffusion.betas64), p, {"denoising_diffusion": json.dumps(about)}))
         _replace(path.with_suffix(".md"), lambda p: p.write_text(card_text(path.stem, card), encoding="utf-8"))
-    except OSError as e: raise ValueError(f"cannot write {path}: {e}") from e
+    except (OSError, SafetensorError) as e: raise ValueError(f"cannot write {path}: {e}") from e
     return path
 
 # %% ../nbs/24_pretrained.ipynb #02a428b6

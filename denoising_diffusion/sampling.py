@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .diffusion import GaussianDiffusion, Level, check_labels, check_timesteps, posterior_mean_variance, randn_like
+from .diffusion import GaussianDiffusion, Level, check_labels, check_timesteps, noise_like, posterior_mean_variance
 from .guidance import guide
 
 # %% ../nbs/03_sampling.ipynb #13045959
@@ -58,7 +58,7 @@ def step_back(
     x_start = estimate_start(diffusion, denoiser, x, t, clip_denoised)
     mean, std = rule(x, x_start, diffusion.level(t, x), diffusion.level(s, x))
     if not isinstance(std, Tensor) and std == 0: return mean, x_start
-    return mean + std * (randn_like(x, generator) if noise is None else noise), x_start
+    return mean + std * (noise_like(x, noise, generator)), x_start
 
 # %% ../nbs/03_sampling.ipynb #b3f5a45a
 def p_sample(
@@ -134,7 +134,7 @@ def reverse_process(
 # %% ../nbs/03_sampling.ipynb #43d0f07f
 def sample_shape(diffusion: GaussianDiffusion, n_or_shape: int | Sequence[int]) -> tuple[int, ...]:
     "The whole shape (B, *data_shape) that a number of samples, or a shape, stands for"
-    whole = (n_or_shape, *diffusion.data_shape) if isinstance(n_or_shape, int) else tuple(n_or_shape)
+    whole = (n_or_shape, *diffusion.data_shape) if not isinstance(n_or_shape, Sequence) else tuple(n_or_shape)
     if len(whole) != len(diffusion.data_shape) + 1 or any(int(n) != n or n < 1 for n in whole):
         raise ValueError(f"n_or_shape must be a number of samples ≥ 1 or a shape (B, *{diffusion.data_shape}), "
                          f"not {n_or_shape!r}")
@@ -142,8 +142,8 @@ def sample_shape(diffusion: GaussianDiffusion, n_or_shape: int | Sequence[int]) 
 
 def start_noise(diffusion: GaussianDiffusion, shape: tuple[int, ...], noise: Tensor | None = None,
                 generator: torch.Generator | None = None) -> Tensor:
-    "x_T: `noise` if it is given and fits `shape`, else drawn on the diffusion's device"
-    if noise is None: return torch.randn(shape, device=diffusion.device, generator=generator)
+    "x_T: `noise` if it is given and fits `shape`, else drawn on the diffusion's device and in its dtype"
+    if noise is None: return torch.randn(shape, dtype=diffusion.betas.dtype, device=diffusion.device, generator=generator)
     if tuple(noise.shape) != shape: raise ValueError(f"noise must have shape {shape}, not {tuple(noise.shape)}")
     return noise.to(diffusion.device)
 

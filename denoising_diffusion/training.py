@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from inspect import signature
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -29,7 +28,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from .diffusion import GaussianDiffusion, check_labels
+from .diffusion import GaussianDiffusion, check_labels, takes_labels
 from .guidance import randomly_set_unconditioned
 
 # %% ../nbs/21_training.ipynb #1cd99b06
@@ -120,15 +119,6 @@ def _check_values(x: Tensor, name: str) -> None:
     if not math.isfinite(low + high): raise ValueError(f"{name} has values that are not finite: from {low} to {high}")
     if min(low, -high) < -1.05:
         warnings.warn(f"{name} should lie in [-1, 1], but goes from {low:.4g} to {high:.4g}", stacklevel=5)
-
-
-def takes_labels(network: Callable) -> bool:
-    "Whether `network` can be called as (x, t, labels), as far as that can be told from outside"
-    if getattr(network, "num_classes", 0) is None: return False
-    try: signature(getattr(network, "forward", network)).bind(0, 0, 0)
-    except TypeError: return False
-    except ValueError: pass  # a builtin without a signature
-    return True
 
 # %% ../nbs/21_training.ipynb #81db6f5a
 def batched_metric(
