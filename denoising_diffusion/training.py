@@ -392,7 +392,8 @@ def check_same(
             same = a.shape == b.shape and torch.allclose(a, b, rtol=1e-9, atol=0)
             a, b = "one schedule", "another"
         else: same = a == b
-        if not same: raise ValueError(f"{path} is a checkpoint of another diffusion: {name} is {a} there and {b} here")
+        if not same: raise ValueError(f"{path} is a checkpoint of another diffusion: {name} is {a} there and {b} here. "
+                                   "To start anew, remove it or name another file")
 
 # %% ../nbs/21_training.ipynb #a544d578
 def read_checkpoint(path: str | Path) -> dict:
