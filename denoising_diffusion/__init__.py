@@ -16,9 +16,10 @@ _names = {
     "unet": "UNet UNetFixed UNetConditioned",
     "data": "make_spiral make_s_curve make_moons make_shapes load_mnist images_from_folder split_validation",
     "training": "train batched_loss batched_metric",
+    "frechet": "LeNet5 frechet_distance fld",
     "plots": "image_grid",
     "pretrained": "load_pretrained save_pretrained",
-    "cli": "ddpm_sample ddpm_train",
+    "cli": "ddpm_sample ddpm_train ddpm_fld",
 }
 _module_of = {name: module for module, names in _names.items() for name in names.split()}
 __all__ = [*_module_of]

@@ -38,6 +38,7 @@ from .data import (
     split_validation as split_validation,
 )
 from .training import train as train, batched_loss as batched_loss, batched_metric as batched_metric
+from .frechet import LeNet5 as LeNet5, frechet_distance as frechet_distance, fld as fld
 from .plots import image_grid as image_grid
 from .pretrained import load_pretrained as load_pretrained, save_pretrained as save_pretrained
-from .cli import ddpm_sample as ddpm_sample, ddpm_train as ddpm_train
+from .cli import ddpm_sample as ddpm_sample, ddpm_train as ddpm_train, ddpm_fld as ddpm_fld
