@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['recipes', 'class_names', 'find_labels', 'plain_errors', 'check_out', 'draw_steps', 'take_turns', 'find_process',
            'ddpm_sample', 'Recipe', 'spiral_recipe', 'shapes_recipe', 'numbers_recipe', 'folder_recipe', 'find_recipe',
-           'make_card', 'ddpm_train', 'read_images', 'sample_chunks', 'draw_digits', 'save_json', 'ddpm_fld',
-           'ddpm_judge']
+           'make_card', 'ddpm_train', 'read_images', 'sample_chunks', 'draw_digits', 'ddpm_fld', 'ddpm_judge']
 
 # %% ../nbs/26_cli.ipynb #f217eafa
 import json, os, shlex, sys, warnings
@@ -22,7 +21,7 @@ from fastcore.script import call_parse
 from torch import Tensor
 
 from .blocks import ConditionalMLP
-from .data import images_from_folder, load_mnist, make_shapes, make_spiral, split_validation
+from .data import images_from_folder, load_mnist, make_shapes, make_spiral, split_validation, write_file
 from .ddim import ddim_rule
 from .diffusion import GaussianDiffusion
 from .frechet import fld, load_judge, make_judge, report, save_judge
@@ -278,12 +277,6 @@ def draw_digits(
     return images, labels, dict(sampler=sampler, steps=steps, evaluations=steps * (1 if scale == 1 else 2), guidance_scale=scale,
                                 **(dict(eta=eta) if sampler == "ddim" else {}), seed=seed, half=half)
 
-def save_json(result: dict, path: Path) -> None:
-    "Write a result, under another name first"
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
-
 # %% ../nbs/26_cli.ipynb #a94df25d
 @call_parse
 @plain_errors
@@ -309,7 +302,7 @@ def ddpm_fld(
     else: images, labels, result = draw_digits(source, n, guidance, steps, sampler, eta, seed, half, device, not quiet)
     result = dict(source=source, n=len(images), **result, judge=judge, stretch=stretch, fld=fld(images, judged, stretch=stretch))
     if labels is not None: result["accuracy"] = report(images, labels, judged)["accuracy"]
-    if path: save_json(result, path)
+    if path: write_file(path, lambda p: p.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"))
     print(f"FLD {result['fld']:.3f}" + (f", {result['accuracy']:.2%} read as asked for" if labels is not None else ""))
     return result
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['curve', 'make_spiral', 'make_s_curve', 'make_moons', 'make_shapes', 'nearest_on_curve', 'distance_to_curve',
            'sliced_wasserstein', 'normalize_to_neg_one_to_one', 'unnormalize_to_zero_to_one', 'to_uint8', 'read_idx',
-           'fetch', 'load_mnist', 'square_image', 'images_from_folder', 'split_validation']
+           'fetch', 'load_mnist', 'square_image', 'images_from_folder', 'split_validation', 'write_file']
 
 # %% ../nbs/20_data.ipynb #f4a7d0ba
 import gzip, hashlib, os, struct, warnings, zlib
@@ -365,3 +365,19 @@ def split_validation(
         x = data[i.to(data.device)]
         return x if labels is None else (x, labels[i.to(labels.device)])
     return part(order[num_val:]), part(order[:num_val])
+
+# %% ../nbs/20_data.ipynb #b8ce4e95
+def write_file(
+    path: str | Path,
+    write,               # is called with the temporary path, which ends as `path` does
+) -> Path:               # `path`
+    "Write a file by `write`, whole or not at all; a `ValueError` where it can't be written"
+    path = Path(path).expanduser()
+    temporary = path.with_name(f".part-{path.name}")
+    try:
+        write(temporary)
+        with open(temporary, "rb+") as file: os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as e: raise ValueError(f"{path} can't be written: {e.strerror or e}") from e
+    finally: temporary.unlink(missing_ok=True)
+    return path

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .data import load_mnist
+from .data import load_mnist, write_file
 from .training import one_cycle, to_floats
 
 # %% ../nbs/22_fld.ipynb #d743354f
@@ -170,16 +170,12 @@ judges = Path(__file__).parent/"weights"/"judges" if "__file__" in globals() els
 
 def save_judge(judge: Judge, path: str | Path) -> Path:
     "Write a judge to one safetensors file"
-    from safetensors.torch import save_file
+    from safetensors.torch import save
     path = Path(path)
     if path.suffix != ".safetensors": raise ValueError(f"the file name must end in .safetensors, not {path.name!r}")
     tensors = {f"lenet.{name}": value.float() for name, value in judge.lenet.state_dict().items()}
     tensors |= dict(mean=judge.mean, covariance=judge.covariance)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    save_file(tensors, temporary, {"judge": json.dumps(judge.card)})
-    temporary.replace(path)
-    return path
+    return write_file(path, lambda p: p.write_bytes(save(tensors, {"judge": json.dumps(judge.card)})))
 
 # %% ../nbs/22_fld.ipynb #f9668d2c
 @lru_cache(maxsize=4)

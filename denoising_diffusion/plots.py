@@ -6,13 +6,13 @@
 __all__ = ['image_grid', 'show_images', 'plot_points', 'plot_steps', 'points_frames', 'image_frames', 'save_image', 'save_gif']
 
 # %% ../nbs/23_plots.ipynb #4cc0de8a
-import io, math, os, uuid
+import io, math
 from functools import partial
 from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from .data import to_uint8
+from .data import to_uint8, write_file
 
 # %% ../nbs/23_plots.ipynb #cb632fc6
 def _check_images(images: Tensor) -> Tensor:
@@ -276,16 +276,9 @@ def image_frames(
 
 # %% ../nbs/23_plots.ipynb #9070f2d9
 def _write(path: str | Path, suffixes: tuple, save) -> Path:
-    "Call `save` with a temporary path beside `path`, then move the file to its place"
-    path = Path(path).expanduser()
-    if path.suffix.lower() not in suffixes: raise ValueError(f"{path} must end in {' or '.join(suffixes)}")
-    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
-    try:
-        save(temporary)
-        os.replace(temporary, path)
-    except OSError as e: raise ValueError(f"{path} can't be written: {e.strerror or e}") from e
-    finally: temporary.unlink(missing_ok=True)
-    return path
+    "`save` a picture to `path`, if its ending is one of `suffixes`"
+    if Path(path).suffix.lower() not in suffixes: raise ValueError(f"{path} must end in {' or '.join(suffixes)}")
+    return write_file(path, save)
 
 # %% ../nbs/23_plots.ipynb #ec5b58a9
 def save_image(

@@ -8,13 +8,13 @@ __all__ = ['networks', 'weights', 'describe_network', 'save_pretrained', 'card_t
 
 # %% ../nbs/24_pretrained.ipynb #e4d4c839
 import json
-import os
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from .blocks import ConditionalMLP
+from .data import write_file
 from .diffusion import GaussianDiffusion
 from .unet import UNet, UNetConditioned, UNetFixed
 
@@ -38,30 +38,19 @@ def save_pretrained(
     card: dict | None = None,  # plain values: data, command, seed, …; `class_names`: a list of K strings
 ) -> Path:
     "Write `diffusion` to one safetensors file, with a model card beside it"
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
+    from safetensors.torch import save
     path, card = Path(path), {**(card or {})}
     if path.suffix != ".safetensors": raise ValueError(f"the file name must end in .safetensors, not {path.name!r}")
     card["parameters"] = sum(p.numel() for p in diffusion.denoise_fn.parameters())
     about = dict(describe_network(diffusion.denoise_fn), data_shape=diffusion.data_shape, prediction=diffusion.prediction, card=card)
     tensors = {f"denoise_fn.{k}": v.detach().cpu().contiguous() for k, v in diffusion.denoise_fn.state_dict().items()}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, lambda p: save_file(dict(tensors, betas=diffusion.betas64), p, {"denoising_diffusion": json.dumps(about)}))
-        _replace(path.with_suffix(".md"), lambda p: p.write_text(card_text(path.stem, card), encoding="utf-8"))
-    except (OSError, SafetensorError) as e: raise ValueError(f"cannot write {path}: {e}") from e
-    return path
+    content = save(dict(tensors, betas=diffusion.betas64), {"denoising_diffusion": json.dumps(about)})
+    try: path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as e: raise ValueError(f"the folder of {path} can't be made: {e}") from e
+    write_file(path.with_suffix(".md"), lambda p: p.write_text(card_text(path.stem, card), encoding="utf-8"))
+    return write_file(path, lambda p: p.write_bytes(content))
 
 # %% ../nbs/24_pretrained.ipynb #02a428b6
-def _replace(path: Path, write) -> None:
-    "`write` to a temporary name, then rename it to `path`; nothing is left behind if that fails"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(temporary)
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-    finally: temporary.unlink(missing_ok=True)
-
 def card_text(name: str, card: dict) -> str:
     "The model card as Markdown, a row for each entry"
     say = lambda v: f"`{v}`" if isinstance(v, str) and v.startswith("ddpm_") else ", ".join(map(str, v)) if isinstance(v, list) else str(v)

@@ -4,13 +4,12 @@
 
 # %% auto #0
 __all__ = ['adam', 'find_device', 'split_labels', 'to_floats', 'Batches', 'check_data', 'batched_metric', 'batched_loss',
-           'evaluating', 'weights_dtype', 'EMA', 'one_cycle', 'constant', 'History', 'Training', 'save_atomically',
-           'seeded', 'describe', 'check_same', 'read_checkpoint', 'load_checkpoint', 'check_settings', 'make_training',
-           'where_to_resume', 'make_batches', 'on_device', 'train']
+           'evaluating', 'weights_dtype', 'EMA', 'one_cycle', 'constant', 'History', 'Training', 'seeded', 'describe',
+           'check_same', 'read_checkpoint', 'load_checkpoint', 'check_settings', 'make_training', 'where_to_resume',
+           'make_batches', 'on_device', 'train']
 
 # %% ../nbs/21_training.ipynb #62068d93
 import math
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -28,6 +27,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
+from .data import write_file
 from .diffusion import GaussianDiffusion, check_labels, takes_labels
 from .guidance import randomly_set_unconditioned
 
@@ -344,20 +344,6 @@ def run_epoch(
     return total.item() / count
 
 # %% ../nbs/21_training.ipynb #06376c29
-def save_atomically(
-    state: dict,  # tensors and plain values
-    path: str | Path,
-) -> None:
-    "Write `state` by `torch.save`; at any moment `path` is the old file or the new one, and whole"
-    path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-# %% ../nbs/21_training.ipynb #897a1cb1
 @contextmanager
 def seeded(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
     "Inside a `with`, torch's random numbers follow from `seed` and `epoch`; afterwards they go on as before"
@@ -371,7 +357,7 @@ def describe(diffusion: GaussianDiffusion) -> dict:
     return dict(data_shape=list(diffusion.data_shape), prediction=diffusion.prediction,
                 num_timesteps=diffusion.num_timesteps, betas=diffusion.betas64, **shapes)
 
-# %% ../nbs/21_training.ipynb #ed5d77f1
+# %% ../nbs/21_training.ipynb #c81f7323
 @patch
 def state_dict(self: Training) -> dict:
     "All that is needed to go on later, for `torch.load(weights_only=True)`"
@@ -395,7 +381,7 @@ def check_same(
         if not same: raise ValueError(f"{path} is a checkpoint of another diffusion: {name} is {a} there and {b} here. "
                                    "To start anew, remove it or name another file")
 
-# %% ../nbs/21_training.ipynb #a544d578
+# %% ../nbs/21_training.ipynb #897a1cb1
 def read_checkpoint(path: str | Path) -> dict:
     "The state in a checkpoint of `train`, or a `ValueError` if the file is none"
     try: state = torch.load(path, map_location="cpu", weights_only=True)
@@ -418,7 +404,7 @@ def load_checkpoint(
     diffusion.eval()
     return state["epoch"]
 
-# %% ../nbs/21_training.ipynb #1f288bb7
+# %% ../nbs/21_training.ipynb #978a5c99
 @patch
 def load_state_dict(
     self: Training,
@@ -436,7 +422,7 @@ def load_state_dict(
     self.history, self.saved = History(**state["history"]), f"{path} (epoch {state['epoch']})"
     self.step = len(self.history) * (self.num_steps // self.settings["num_epochs"])
 
-# %% ../nbs/21_training.ipynb #9cf85a9d
+# %% ../nbs/21_training.ipynb #282f6f52
 def check_settings(
     diffusion: GaussianDiffusion, num_epochs: int, batch_size: int, lr: float,
     prob_uncond: float, ema_decay: float | None, grad_clip: float | None, checkpoint: str | Path | None, resume,
@@ -457,7 +443,7 @@ def check_settings(
     try: Path(checkpoint).absolute().parent.mkdir(parents=True, exist_ok=True)
     except OSError as error: raise ValueError(f"the folder of checkpoint {checkpoint} can't be made: {error}") from None
 
-# %% ../nbs/21_training.ipynb #59f47707
+# %% ../nbs/21_training.ipynb #a544d578
 def make_training(
     diffusion: GaussianDiffusion, optimizer: Callable, num_batches: int, ema_decay: float | None, seed: int | None,
     resume: str | Path | None, settings: dict, **options,
@@ -485,7 +471,7 @@ def where_to_resume(
         warnings.warn(f"{checkpoint} exists and will be overwritten; resume=True would go on from it", stacklevel=3)
     return resume or None
 
-# %% ../nbs/21_training.ipynb #7de77d51
+# %% ../nbs/21_training.ipynb #1f46269e
 def make_batches(
     diffusion: GaussianDiffusion, train_data, val_data, batch_size: int,
 ) -> tuple[Batches, Tensor | tuple | DataLoader | None]:  # batches to train on; val_data
@@ -505,7 +491,7 @@ def on_device(data: Tensor | tuple | DataLoader, device: torch.device) -> Tensor
     if device.type == "cuda" and num_bytes > torch.cuda.mem_get_info(device)[0] / 2: return data
     return tuple(part.to(device) for part in parts)
 
-# %% ../nbs/21_training.ipynb #2896c26c
+# %% ../nbs/21_training.ipynb #59f47707
 @patch
 def run(self: Training, batches: Batches, val_data, checkpoint: str | Path | None, progress: bool) -> History:
     "All the epochs that are left"
@@ -520,7 +506,7 @@ def run(self: Training, batches: Batches, val_data, checkpoint: str | Path | Non
             self.history.append(mean_batch_loss=mean_batch_loss, val_loss=val_loss,
                                 learning_rate=self.lr, seconds=time.perf_counter() - start)
             if checkpoint is None: continue
-            save_atomically(self.state_dict(), checkpoint)
+            write_file(checkpoint, partial(torch.save, self.state_dict()))
             self.saved = f"{checkpoint} (epoch {epoch + 1})"
     if self.ema: self.ema.swap()
     self.diffusion.eval()
@@ -532,10 +518,10 @@ def validate(self: Training, val_data) -> float | None:
     if val_data is None: return None
     with self.averaged(): return batched_loss(self.diffusion, val_data, loss=self.loss)
 
-# %% ../nbs/21_training.ipynb #7d37eb2d
+# %% ../nbs/21_training.ipynb #a319f965
 adam = partial(torch.optim.Adam, betas=(0.9, 0.99))
 
-# %% ../nbs/21_training.ipynb #22dff2d8
+# %% ../nbs/21_training.ipynb #7de77d51
 def train(
     diffusion: GaussianDiffusion,  # its network is an nn.Module; at the end it holds the averaged weights
     train_data: Tensor | tuple | DataLoader,  # samples (N, *data_shape), (samples, labels), or a loader of either

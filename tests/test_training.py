@@ -75,7 +75,7 @@ def test_half_written_checkpoint_is_ignored(tmp_path, whole):
     checkpoint, out = tmp_path/"checkpoint.pt", tmp_path/"out.pt"
     kill_when(start(checkpoint, out, pause=0.05), checkpoint.exists)
     half = checkpoint.read_bytes()
-    checkpoint.with_name("checkpoint.pt.tmp").write_bytes(half[: len(half) // 2])
+    checkpoint.with_name(".part-checkpoint.pt").write_bytes(half[: len(half) // 2])
     resumed = run(checkpoint, out)
     torch.testing.assert_close(resumed["weights"], whole["weights"], rtol=0, atol=0)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.pt", "out.pt"]
