@@ -151,15 +151,16 @@ def shapes_recipe() -> Recipe:
     return Recipe(diffusion, points, None, dict(num_epochs=800, batch_size=128, lr=1e-2), facts)
 
 # %% ../nbs/26_cli.ipynb #b760a169
-def numbers_recipe(guided: bool = False) -> Recipe:
-    "A U-Net for the digits of MNIST, which may know them by their labels"
+def numbers_recipe(guided: bool = False, attention: bool = True) -> Recipe:
+    "A U-Net for the digits of MNIST, which may know them by their labels, and may do without attention"
     images, labels = load_mnist("train")
     parts = split_validation(images, labels if guided else None, fraction=0.1, seed=0)
-    network = UNetConditioned(1, 16, 100, num_classes=10) if guided else UNet(1, 16, 100)
+    options = dict(middle_attention=attention)
+    network = UNetConditioned(1, 16, 100, num_classes=10, **options) if guided else UNet(1, 16, 100, **options)
     facts = dict(data="54,000 of the 60,000 training digits of MNIST, the others for validation")
     if guided: facts |= dict(class_names=[str(digit) for digit in range(10)], guidance_scale=2.0)
     return Recipe(GaussianDiffusion(cosine_beta_schedule(100), (1, 28, 28), network), *parts,
-                  dict(num_epochs=15, batch_size=64, lr=2e-3, dtype=torch.bfloat16), facts)
+                  dict(num_epochs=15, batch_size=64, lr=2e-3), facts)
 
 # %% ../nbs/26_cli.ipynb #93cadd60
 def folder_recipe(
@@ -177,8 +178,8 @@ def folder_recipe(
     return Recipe(diffusion, train_data, val_data, dict(num_epochs=100, batch_size=32, lr=1e-3),
                   dict(data=f"{len(train_data):,} pictures, {size}×{size}"))
 
-recipes = dict(spiral=spiral_recipe, shapes=shapes_recipe, numbers=numbers_recipe,
-               numbers_guided=partial(numbers_recipe, guided=True))
+recipes = dict(spiral=spiral_recipe, shapes=shapes_recipe, numbers=numbers_recipe, numbers_guided=partial(numbers_recipe, guided=True),
+               numbers_no_attention=partial(numbers_recipe, attention=False))
 
 def find_recipe(data: str, **options) -> Recipe:
     "The recipe of that name, or the one for a folder, with those of `options` that are not None"
@@ -192,8 +193,9 @@ def find_recipe(data: str, **options) -> Recipe:
 # %% ../nbs/26_cli.ipynb #19ccba28
 def make_card(recipe: Recipe, history, data: str, seed: int, **options) -> dict:
     "What there is to tell about a training; `options` are those given on the command line, or None"
-    options = {name: value for name, value in dict(options, seed=seed or None).items() if value is not None}
-    command = " ".join(["ddpm_train", shlex.quote(data), *(f"--{name} {value}" for name, value in options.items())])
+    options = {name: value for name, value in dict(options, seed=seed or None).items() if value not in (None, False)}
+    flags = (f"--{name}" if value is True else f"--{name} {value}" for name, value in options.items())
+    command = " ".join(["ddpm_train", shlex.quote(data), *flags])
     settings = ", ".join(f"{name} {value}".replace("torch.", "") for name, value in recipe.settings.items())
     card = dict(recipe.facts, recipe=f"{settings}; one-cycle learning rate, averaged weights, {recipe.diffusion.prediction} predicted",
                 command=command, seed=seed, epochs=len(history), training_loss=round(history.mean_batch_loss[-1], 5))
@@ -203,7 +205,7 @@ def make_card(recipe: Recipe, history, data: str, seed: int, **options) -> dict:
 @call_parse
 @plain_errors
 def ddpm_train(
-    data: str,  # spiral, shapes, numbers or numbers_guided (the digits of MNIST), or a folder of pictures
+    data: str,  # spiral, shapes, numbers, numbers_guided or numbers_no_attention (the digits of MNIST), or a folder of pictures
     out: str | None = None,  # the .safetensors file to write; if not given, runs/NAME.safetensors
     epochs: int | None = None,  # how often to go through the data; if not given, as the recipe says
     batch: int | None = None,  # how many samples to a step; if not given, as the recipe says
@@ -211,6 +213,7 @@ def ddpm_train(
     size: int | None = None,  # for a folder: side of the pictures in pixels, a multiple of 4; if not given, 32
     channels: int | None = None,  # for a folder: width of the U-Net, a multiple of 8; if not given, 32
     seed: int = 0,  # of the first weights and of all that is drawn
+    half: bool = False,  # run the network in half precision (bfloat16): faster where the processor knows it, far slower where not
     device: str | None = None,  # cuda, mps or cpu; if not given, the fastest there is
     quiet: bool = False,  # show no progress bar
 ):
@@ -221,11 +224,11 @@ def ddpm_train(
     where = find_device(device)
     torch.manual_seed(seed)
     recipe = find_recipe(data, size=size, channels=channels)
-    chosen = dict(num_epochs=epochs, batch_size=batch, lr=lr)
+    chosen = dict(num_epochs=epochs, batch_size=batch, lr=lr, dtype=torch.bfloat16 if half else None)
     recipe.settings.update({name: value for name, value in chosen.items() if value is not None})
     history = train(recipe.diffusion, recipe.train_data, recipe.val_data, checkpoint=path.with_suffix(".pt"), resume=True,
                     seed=seed, device=where, progress=not quiet, **recipe.settings)
-    card = make_card(recipe, history, data, seed, epochs=epochs, batch=batch, lr=lr, size=size, channels=channels)
+    card = make_card(recipe, history, data, seed, epochs=epochs, batch=batch, lr=lr, size=size, channels=channels, half=half)
     print(save_pretrained(recipe.diffusion, path, card=card))
 
 # %% ../nbs/26_cli.ipynb #078bd3d3

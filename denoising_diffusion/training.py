@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['adam', 'find_device', 'split_labels', 'to_floats', 'Batches', 'check_data', 'batched_metric', 'batched_loss',
            'evaluating', 'weights_dtype', 'EMA', 'one_cycle', 'constant', 'History', 'Training', 'seeded', 'describe',
-           'check_same', 'read_checkpoint', 'load_checkpoint', 'check_settings', 'make_training', 'where_to_resume',
-           'make_batches', 'on_device', 'train']
+           'check_same', 'read_checkpoint', 'load_checkpoint', 'check_settings', 'check_time_weights', 'make_training',
+           'where_to_resume', 'make_batches', 'on_device', 'train']
 
 # %% ../nbs/21_training.ipynb #62068d93
 import math
@@ -278,6 +278,7 @@ class Training:
     loss: Callable
     dtype: torch.dtype | None  # autocast to this in training
     settings: dict  # plain values, for the checkpoint
+    time_weights: Tensor | None = None  # (T,) how often each time is drawn, relative to the others
     step: int = 0  # steps done
     saved: str = "none"  # the last checkpoint, for messages
     history: History = field(default_factory=History)
@@ -303,7 +304,7 @@ def take_step(
     for group, lr in zip(self.optimizer.param_groups, self.base_lrs): group["lr"] = lr * factor
     if labels is not None: labels = randomly_set_unconditioned(labels.long(), self.prob_uncond)
     with torch.autocast(x.device.type, self.dtype) if self.dtype else nullcontext():
-        loss = self.diffusion.p_losses(x, labels, loss=self.loss)
+        loss = self.diffusion.p_losses(x, labels, t=self.draw_times(len(x)), loss=self.loss)
     if x.device.type == "cpu" or self.step % 50 == 0: self.check_finite(loss)
     self.optimizer.zero_grad()
     loss.backward()
@@ -320,6 +321,13 @@ def check_finite(self: Training, value: Tensor, what: str = "the loss is") -> No
     raise FloatingPointError(
         f"{what} not finite at step {self.step + 1} of {self.num_steps} (epoch {len(self.history) + 1}), learning rate "
         f"{self.lr:.3g}; last good checkpoint: {self.saved}. Try a smaller lr or grad_clip, or look at the data.")
+
+# %% ../nbs/21_training.ipynb #36f3e942
+@patch
+def draw_times(self: Training, n: int) -> Tensor | None:  # LongTensor (n,) in 1 … T, or None for evenly
+    "Times to train on, drawn by `time_weights`"
+    return None if self.time_weights is None else torch.multinomial(self.time_weights, n, replacement=True) + 1
+
 
 # %% ../nbs/21_training.ipynb #288691d2
 @patch
@@ -443,19 +451,30 @@ def check_settings(
     try: Path(checkpoint).absolute().parent.mkdir(parents=True, exist_ok=True)
     except OSError as error: raise ValueError(f"the folder of checkpoint {checkpoint} can't be made: {error}") from None
 
+# %% ../nbs/21_training.ipynb #e1da9942
+def check_time_weights(weights: Tensor, num_timesteps: int) -> Tensor:  # (T,)
+    "`weights` as floats, or a `ValueError` if they can't be drawn from"
+    weights = torch.as_tensor(weights).float()
+    if weights.shape != (num_timesteps,) or not weights.isfinite().all() or weights.min() < 0 or weights.sum() == 0:
+        raise ValueError(f"time_weights must be {num_timesteps} finite numbers ≥ 0, one for each time 1 … T, and not all 0; "
+                         f"their shape is {tuple(weights.shape)}, their sum {weights.sum():.4g}")
+    return weights
+
+
 # %% ../nbs/21_training.ipynb #a544d578
 def make_training(
     diffusion: GaussianDiffusion, optimizer: Callable, num_batches: int, ema_decay: float | None, seed: int | None,
-    resume: str | Path | None, settings: dict, **options,
+    resume: str | Path | None, settings: dict, time_weights: Tensor | None, **options,
 ) -> Training:
     "A new training, or one that goes on from the checkpoint `resume`"
     state = read_checkpoint(resume) if resume else dict(settings={})
     if seed is None: seed = state["settings"].get("seed", int(torch.randint(2**31, ())))
-    settings = dict(settings, ema_decay=ema_decay, seed=seed)
+    if time_weights is not None: time_weights = check_time_weights(time_weights, diffusion.num_timesteps).to(diffusion.device)
+    settings = dict(settings, ema_decay=ema_decay, seed=seed, time_weights=None if time_weights is None else time_weights.tolist())
     params = [p for p in diffusion.parameters() if p.requires_grad]
     training = Training(
         diffusion, optimizer(params, lr=settings["lr"]), settings["num_epochs"] * num_batches,
-        ema=EMA(diffusion, ema_decay) if ema_decay else None, settings=settings, **options)
+        ema=EMA(diffusion, ema_decay) if ema_decay else None, settings=settings, time_weights=time_weights, **options)
     if resume: training.load_state_dict(state, resume)
     return training
 
@@ -536,6 +555,7 @@ def train(
     ema_decay: float | None = 0.999,  # of the averaged weights; None or 0: no average
     grad_clip: float | None = 1.0,  # the longest gradient allowed; None: any
     loss: Callable = F.mse_loss,  # (output, target) -> its mean
+    time_weights: Tensor | None = None,  # (T,) how often each time 1 … T is drawn, relative to the others; evenly, if not given
     checkpoint: str | Path | None = None,  # a file, written after each epoch
     resume: bool | str | Path = False,  # True: go on from `checkpoint` if it exists; or the path of another one
     dtype: torch.dtype | None = None,  # run the network in this under autocast, e.g. torch.bfloat16; weights stay as they are
@@ -548,7 +568,7 @@ def train(
     device = find_device(device or (None if diffusion.device.type == "cpu" else diffusion.device))
     batches, val_data = make_batches(diffusion.to(device), train_data, val_data, batch_size)
     settings = dict(num_epochs=num_epochs, batch_size=batch_size, lr=lr, prob_uncond=prob_uncond, grad_clip=grad_clip)
-    training = make_training(
-        diffusion, optimizer, len(batches), ema_decay, seed, where_to_resume(resume, checkpoint), settings,
-        lr_schedule=lr_schedule, prob_uncond=prob_uncond, grad_clip=grad_clip, loss=loss, dtype=dtype)
-    return training.run(batches, val_data, checkpoint, progress)
+    return make_training(
+        diffusion, optimizer, len(batches), ema_decay, seed, where_to_resume(resume, checkpoint), settings, lr_schedule=lr_schedule,
+        prob_uncond=prob_uncond, grad_clip=grad_clip, loss=loss, dtype=dtype, time_weights=time_weights).run(batches, val_data, checkpoint, progress)
+
