@@ -14,7 +14,7 @@ _names = {
     "blocks": "SinusoidalPositionEmbedding ConditionalChain ConditionalSkipConnection ConditionalMLP ConvEmbed ResBlock down up",
     "attention": "scaled_dot_attention MultiheadAttention",
     "unet": "UNet UNetFixed UNetConditioned",
-    "data": "make_spiral make_s_curve make_moons make_shapes load_mnist images_from_folder split_validation",
+    "data": "make_spiral make_s_curve make_moons make_shapes load_mnist images_from_folder labelled_images_from_folder split_validation",
     "training": "train batched_loss batched_metric",
     "frechet": "LeNet5 frechet_distance fld",
     "plots": "image_grid",

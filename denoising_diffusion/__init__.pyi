@@ -35,6 +35,7 @@ from .data import (
     make_shapes as make_shapes,
     load_mnist as load_mnist,
     images_from_folder as images_from_folder,
+    labelled_images_from_folder as labelled_images_from_folder,
     split_validation as split_validation,
 )
 from .training import train as train, batched_loss as batched_loss, batched_metric as batched_metric

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['recipes', 'class_names', 'find_labels', 'plain_errors', 'check_out', 'draw_steps', 'take_turns', 'find_process',
            'ddpm_sample', 'Recipe', 'spiral_recipe', 'shapes_recipe', 'numbers_recipe', 'folder_recipe', 'find_recipe',
-           'make_card', 'ddpm_train', 'read_images', 'sample_chunks', 'draw_digits', 'ddpm_fld', 'ddpm_judge']
+           'make_card', 'ddpm_train', 'to_grey', 'read_images', 'sample_chunks', 'draw_digits', 'ddpm_fld',
+           'read_labelled', 'ddpm_judge']
 
 # %% ../nbs/26_cli.ipynb #f217eafa
 import json, os, shlex, sys, warnings
@@ -21,7 +22,8 @@ from fastcore.script import call_parse
 from torch import Tensor
 
 from .blocks import ConditionalMLP
-from .data import images_from_folder, load_mnist, make_shapes, make_spiral, split_validation, write_file
+from .data import images_from_folder, labelled_images_from_folder, load_mnist, make_shapes, make_spiral
+from .data import split_validation, write_file
 from .ddim import ddim_rule
 from .diffusion import GaussianDiffusion
 from .frechet import fld, load_judge, make_judge, report, save_judge
@@ -102,7 +104,7 @@ def find_process(diffusion: GaussianDiffusion, sampler: str, steps: int | None, 
 @call_parse
 @plain_errors
 def ddpm_sample(
-    model: str,  # numbers_guided, shapes or spiral, which come with the package, or a .safetensors file
+    model: str,  # numbers_guided, shapes or spiral, which come with the package, or a file: .safetensors, or a checkpoint (.pt)
     n: int = 64,  # how many samples
     labels: str | None = None,  # class names with commas between, such as 7 or 3,1,4; if not given, all in turn
     guidance: float | None = None,  # its scale, 1 for the model as it is; if not given, as the model's card says
@@ -232,9 +234,13 @@ def ddpm_train(
     print(save_pretrained(recipe.diffusion, path, card=card))
 
 # %% ../nbs/26_cli.ipynb #078bd3d3
+def to_grey(images: Tensor) -> Tensor:  # (N, 3, H, W) -> (N, 1, H, W), bytes
+    "The mean of the colours"
+    return images.float().mean(1, keepdim=True).round().to(torch.uint8)
+
 def read_images(source: Path) -> Tensor:  # (N, 1, 28, 28), bytes, or floats in [-1, 1]
     "Grey pictures from a folder, or from a .npy or .npz file of (N, 28, 28) or (N, 1, 28, 28)"
-    if source.is_dir(): return images_from_folder(source, 28).float().mean(1, keepdim=True).round().to(torch.uint8)
+    if source.is_dir(): return to_grey(images_from_folder(source, 28))
     try: array = np.load(source)
     except (OSError, ValueError, EOFError) as e: raise ValueError(f"{source} can't be read: {e}") from e
     if not isinstance(array, np.ndarray): array = array[array.files[0]]
@@ -243,13 +249,15 @@ def read_images(source: Path) -> Tensor:  # (N, 1, 28, 28), bytes, or floats in 
     images = torch.from_numpy(np.ascontiguousarray(array)).reshape(-1, 1, 28, 28)
     return images if images.dtype == torch.uint8 else images.float()
 
+
+# %% ../nbs/26_cli.ipynb #4ffdb8f8
 def sample_chunks(
     diffusion: GaussianDiffusion,
     n: int,
     labels: Tensor | None,  # (n,)
     *,
     seed: int = 0,
-    chunk: int = 500,  # how many at once
+    chunk: int = 250,  # how many at once
     dtype: torch.dtype | None = None,  # run the network in this under autocast
     progress: bool = True,
     **process,  # for `reverse_process`
@@ -284,14 +292,14 @@ def draw_digits(
 @call_parse
 @plain_errors
 def ddpm_fld(
-    source: str,  # a model of the package, a .safetensors file, a folder of pictures, or a .npy or .npz file
+    source: str,  # a model of the package, a .safetensors file or a checkpoint (.pt), a folder of pictures, or a .npy or .npz file
     n: int = 10000,  # how many samples a model draws
     guidance: float | None = None,  # its scale; if not given, as the model's card says
     steps: int | None = None,  # how many steps to take; if not given, all
     sampler: str = "ddpm",  # the rule for a step: ddpm or ddim
     eta: float = 0.0,  # for ddim: the share of fresh noise, 0 … 1
     seed: int = 0,  # of what is drawn
-    judge: str = "mnist-1",  # of the package, or a .safetensors file
+    judge: str = "mnist-1",  # of the package, or a file: .safetensors, or a checkpoint (.pt)
     half: bool = False,  # draw in half precision (bfloat16), which is faster
     stretch: bool = False,  # stretch each picture to its own darkest and lightest pixel
     out: str | None = None,  # a .json file for the result
@@ -309,21 +317,33 @@ def ddpm_fld(
     print(f"FLD {result['fld']:.3f}" + (f", {result['accuracy']:.2%} read as asked for" if labels is not None else ""))
     return result
 
+# %% ../nbs/26_cli.ipynb #ed4b3406
+def read_labelled(data: str) -> tuple[tuple, tuple, dict]:  # (images, labels) to train on and to test with, facts for the card
+    "A set in MNIST's format by its name, or a folder with a sub-folder of pictures for each label, of which a fifth is for testing"
+    if data in ("mnist", "fashion_mnist") or not Path(data).expanduser().is_dir():
+        return load_mnist("train", data), load_mnist("test", data), dict(data=f"{data}: its training pictures, measured against its test pictures")
+    images, labels, names = labelled_images_from_folder(data, 28)
+    if len(images) < 200: raise ValueError(f"{data} holds {len(images)} pictures, but a judge needs 200 or more")
+    train_data, test_data = split_validation(to_grey(images), labels, fraction=0.2, seed=0)
+    return train_data, test_data, dict(data=f"{len(train_data[0]):,} pictures, measured against {len(test_data[0]):,} others", class_names=names)
+
+
 # %% ../nbs/26_cli.ipynb #367978d2
 @call_parse
 @plain_errors
 def ddpm_judge(
-    data: str,  # mnist or fashion_mnist
+    data: str,  # mnist, fashion_mnist, or a folder with a sub-folder of pictures for each label
     out: str | None = None,  # the .safetensors file to write; if not given, runs/DATA-SEED.safetensors
     epochs: int = 15,  # how often to go through the training pictures
     seed: int = 0,  # of the first weights and of all that is drawn
     quiet: bool = False,  # show no progress bar
 ):
-    "Train a LeNet on the training pictures of a set in MNIST's format, and keep what it sees in its test pictures"
-    path = Path(out or f"runs/{data}-{seed}.safetensors").expanduser()
+    "Train a LeNet to read the pictures of a labelled set, and keep what it sees in those held back for testing"
+    train_data, test_data, facts = read_labelled(data)
+    path = Path(out or f"runs/{Path(data).absolute().name}-{seed}.safetensors").expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
     check_out(str(path), ".safetensors")
-    card = dict(data=f"{data}: trained on its training pictures, measures against its test pictures", epochs=epochs,
-                command=f"ddpm_judge {data} --epochs {epochs} --seed {seed}", seed=seed)
-    judge = make_judge(load_mnist("train", data), load_mnist("test", data), num_epochs=epochs, seed=seed, progress=not quiet, card=card)
+    card = dict(facts, epochs=epochs, command=f"ddpm_judge {shlex.quote(data)} --epochs {epochs} --seed {seed}", seed=seed)
+    judge = make_judge(train_data, test_data, num_epochs=epochs, seed=seed, progress=not quiet, card=card)
     print(f"{save_judge(judge, path)}: reads {judge.card['accuracy']:.2%} of the test pictures right")
+

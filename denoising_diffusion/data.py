@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['curve', 'make_spiral', 'make_s_curve', 'make_moons', 'make_shapes', 'nearest_on_curve', 'distance_to_curve',
            'sliced_wasserstein', 'normalize_to_neg_one_to_one', 'unnormalize_to_zero_to_one', 'to_uint8', 'read_idx',
-           'fetch', 'load_mnist', 'square_image', 'images_from_folder', 'split_validation', 'write_file']
+           'fetch', 'load_mnist', 'square_image', 'images_from_folder', 'labelled_images_from_folder',
+           'split_validation', 'write_file']
 
 # %% ../nbs/20_data.ipynb #f4a7d0ba
 import gzip, hashlib, os, struct, warnings, zlib
@@ -345,6 +346,22 @@ def images_from_folder(
     if not images:
         raise ValueError(f"{folder} holds no picture that can be used: expected {' '.join(_suffixes)} files")
     return torch.stack(images)
+
+# %% ../nbs/20_data.ipynb #0cc4692a
+def labelled_images_from_folder(
+    folder: str | Path,         # with a sub-folder of pictures for each label
+    size: int,                  # side of the images in pixels
+    *,
+    background: str = "white",  # colour under transparent parts and beside oblong pictures
+) -> tuple[Tensor, Tensor, list[str]]:  # images (N, 3, size, size) uint8, labels (N,) int64 in 1 … K, the K names
+    "The pictures of a folder's sub-folders, labelled by where they lie"
+    folder = Path(folder).expanduser()
+    if not folder.is_dir(): raise ValueError(f"{folder} is not a folder")
+    names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if len(names) < 2: raise ValueError(f"{folder} must hold a sub-folder of pictures for each of two labels or more, but has {len(names)}")
+    kinds = [images_from_folder(folder/name, size, background=background) for name in names]
+    return torch.cat(kinds), torch.arange(1, len(names) + 1).repeat_interleave(torch.tensor([len(k) for k in kinds])), names
+
 
 # %% ../nbs/20_data.ipynb #01dac4b8
 def split_validation(

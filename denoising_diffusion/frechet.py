@@ -71,7 +71,8 @@ def frechet_distance(
     root = _root(sigma1)
     product = root @ sigma2 @ root
     cross = torch.linalg.eigvalsh((product + product.T) / 2).clamp(min=0).sqrt().sum()
-    return float((mu1 - mu2).square().sum() + sigma1.trace() + sigma2.trace() - 2 * cross)
+    distance = (mu1 - mu2).square().sum() + sigma1.trace() + sigma2.trace() - 2 * cross
+    return max(0.0, float(distance))  # rounding must not make it negative
 
 def mean_and_covariance(features: Tensor) -> tuple[Tensor, Tensor]:  # (D,), (D, D), float64
     "The two numbers of a cloud (N, D); the covariance divides by N − 1"

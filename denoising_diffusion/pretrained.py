@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['networks', 'weights', 'describe_network', 'save_pretrained', 'card_text', 'pretrained_names', 'find_weights',
-           'load_pretrained']
+           'open_checkpoint', 'load_pretrained']
 
 # %% ../nbs/24_pretrained.ipynb #e4d4c839
 import json
@@ -16,6 +16,7 @@ from torch import nn
 from .blocks import ConditionalMLP
 from .data import write_file
 from .diffusion import GaussianDiffusion
+from .training import load_checkpoint, network_config, read_checkpoint
 from .unet import UNet, UNetConditioned, UNetFixed
 
 # %% ../nbs/24_pretrained.ipynb #57d50b30
@@ -26,9 +27,10 @@ def describe_network(network: nn.Module) -> dict:
     name = type(network).__name__
     if networks.get(name) is not type(network):
         raise ValueError(f"only a {', '.join(networks)} can be saved, not a {name}")
-    try: json.dumps(network.config)
-    except TypeError as e: raise ValueError(f"the options of this {name} are not all plain values, so no file can hold them: {e}") from e
-    return dict(network=name, options=network.config)
+    described = network_config(network)
+    if described is None: raise ValueError(f"the options of this {name} are not all plain values, so no file can hold them: {network.config}")
+    return described
+
 
 # %% ../nbs/24_pretrained.ipynb #f7e4e18a
 def save_pretrained(
@@ -67,18 +69,32 @@ def pretrained_names() -> list[str]:
 def find_weights(name: str | Path) -> Path:
     "The file for a name of the package's own, or for a path; a `ValueError` with the names there are if there is none"
     path = Path(name)
-    if path.suffix != ".safetensors": path = weights/f"{name}.safetensors"
+    if path.suffix not in (".safetensors", ".pt"): path = weights/f"{name}.safetensors"
     if not path.is_file():
-        raise ValueError(f"there is no model {str(name)!r}: take one of {', '.join(pretrained_names())}, or the path of a .safetensors file")
+        raise ValueError(f"there is no model {str(name)!r}: take one of {', '.join(pretrained_names())}, "
+                         "or the path of a .safetensors file or of a checkpoint")
     return path
+
+# %% ../nbs/24_pretrained.ipynb #ebd8649d
+def open_checkpoint(path: str | Path) -> GaussianDiffusion:
+    "The diffusion in a checkpoint of `train`, with the averaged weights"
+    state = read_checkpoint(path)
+    about, network = state["describes"], state.get("network") or {}
+    if network.get("network") not in networks: raise ValueError(f"{path} doesn't say of what network it is: use `load_checkpoint`")
+    made = networks[network["network"]](**network["options"])
+    diffusion = GaussianDiffusion(about["betas"], tuple(about["data_shape"]), made, prediction=about["prediction"])
+    diffusion.card = dict(epochs=load_checkpoint(diffusion, path), parameters=sum(p.numel() for p in made.parameters()))
+    return diffusion
+
 
 # %% ../nbs/24_pretrained.ipynb #3f6d392d
 def load_pretrained(
-    name: str | Path,  # a name of `pretrained_names`, or the path of a .safetensors file
+    name: str | Path,  # a name of `pretrained_names`, or the path of a .safetensors file or of a checkpoint of `train` (.pt)
 ) -> GaussianDiffusion:  # on the CPU, in eval mode, with its card as `.card`
-    "A trained diffusion, from the weights inside the package or from a file of `save_pretrained`"
+    "A trained diffusion, from the weights inside the package from a file of `save_pretrained`, or from a checkpoint"
     from safetensors import SafetensorError, safe_open
     path = find_weights(name)
+    if path.suffix == ".pt": return open_checkpoint(path)
     try:
         with safe_open(path, "pt") as f:
             about = json.loads((f.metadata() or {})["denoising_diffusion"])

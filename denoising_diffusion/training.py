@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['adam', 'find_device', 'split_labels', 'to_floats', 'Batches', 'check_data', 'batched_metric', 'batched_loss',
            'evaluating', 'weights_dtype', 'EMA', 'one_cycle', 'constant', 'History', 'Training', 'seeded', 'describe',
-           'check_same', 'read_checkpoint', 'load_checkpoint', 'check_settings', 'check_time_weights', 'make_training',
-           'where_to_resume', 'make_batches', 'on_device', 'train']
+           'network_config', 'check_same', 'read_checkpoint', 'load_checkpoint', 'check_settings', 'check_time_weights',
+           'make_training', 'where_to_resume', 'make_batches', 'on_device', 'train']
 
 # %% ../nbs/21_training.ipynb #62068d93
+import json
 import math
 import time
 import warnings
@@ -366,11 +367,17 @@ def describe(diffusion: GaussianDiffusion) -> dict:
                 num_timesteps=diffusion.num_timesteps, betas=diffusion.betas64, **shapes)
 
 # %% ../nbs/21_training.ipynb #c81f7323
+def network_config(network: nn.Module) -> dict | None:
+    "The class of a network and the options it was made with, or None if they are not plain values"
+    try: return json.loads(json.dumps(dict(network=type(network).__name__, options=network.config)))
+    except (AttributeError, TypeError): return None
+
 @patch
 def state_dict(self: Training) -> dict:
     "All that is needed to go on later, for `torch.load(weights_only=True)`"
     return dict(format=1, epoch=len(self.history), step=self.step, settings=self.settings,
-                describes=describe(self.diffusion), model=self.diffusion.state_dict(),
+                describes=describe(self.diffusion), network=network_config(self.diffusion.denoise_fn),
+                model=self.diffusion.state_dict(),
                 ema=self.ema.state_dict() if self.ema else None, optimizer=self.optimizer.state_dict(),
                 history=asdict(self.history))
 

@@ -1,0 +1,90 @@
+"""The commands in tools/ that make the figures of nbs/31_numbers.ipynb, run small, on digits that are only noise."""
+import importlib.util
+import json
+
+import pytest
+import torch
+
+from denoising_diffusion import GaussianDiffusion, cosine_beta_schedule
+from denoising_diffusion.frechet import load_judge
+
+
+def load_tool(root, name):
+    spec = importlib.util.spec_from_file_location(f"{name}_tool", root/"tools"/f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def digits(monkeypatch):
+    "Instead of MNIST: 300 pictures of noise, with labels in turn"
+    images = torch.randint(0, 256, (300, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(300) % 10 + 1
+    def use(tool): monkeypatch.setattr(tool, "load_mnist", lambda split: (images, labels))
+    use.images, use.labels = images, labels
+    return use
+
+
+def test_min_snr_weights(root):
+    "1 where the ratio is at most γ, and γ/SNR above"
+    betas = cosine_beta_schedule(100)
+    weights = load_tool(root, "ablation").min_snr_weights(betas, gamma=5.0)
+    diffusion = GaussianDiffusion(betas, 1, None)
+    for t in (1, 10, 30, 50, 100):
+        signal, noise = diffusion.level(t, torch.zeros(1, 1))
+        snr = (signal / noise) ** 2
+        assert weights[t - 1].item() == pytest.approx(min(1, 5 / snr), rel=1e-9)
+
+
+def test_each_change_changes_one_thing(root):
+    "But for the seed's recipe, which is another recipe altogether"
+    changes = load_tool(root, "ablation").CHANGES
+    sizes = {name: len(options) + len(parts) for name, (options, parts) in changes.items()}
+    assert sizes.pop("the recipe") == 0
+    assert sizes.pop("the seed's recipe") > 3
+    assert set(sizes.values()) == {1}
+
+
+@pytest.mark.parametrize("change", ["the recipe", "predicts v", "T = 1000"])
+def test_ablation_runs(root, digits, monkeypatch, change):
+    tool = load_tool(root, "ablation")
+    digits(tool)
+    monkeypatch.setattr(tool, "NUM_SAMPLES", 20)
+    monkeypatch.setattr(tool, "STEPS", 2)
+    first, again = (tool.run(change, 1, 8, 1, 0) for _ in range(2))
+    assert first["fld"] > 10 and first["training_loss"] > 0
+    assert {k: v for k, v in first.items() if k != "training_seconds"} == {k: v for k, v in again.items() if k != "training_seconds"}
+    assert tool.run(change, 2, 8, 1, 0)["fld"] != first["fld"]
+
+
+def test_measures_have_what_the_notebook_shows(root, digits, monkeypatch, tmp_path):
+    tool = load_tool(root, "measures")
+    digits(tool)
+    monkeypatch.setattr(tool, "RESULTS", tmp_path)
+    options = tool.model("numbers_guided", 40, steps=2, guidance=1.5)
+    found = json.loads(json.dumps(tool.measure("numbers_guided, few", options)))
+    assert (found["n"], found["evaluations"], found["guidance_scale"], found["eta"]) == (40, 4, 1.5, 1.0)
+    assert set(found["fld"]) == {"mnist-1", "mnist-1-check"} and found["fld"]["mnist-1"] != found["fld"]["mnist-1-check"]
+    assert sum(found["read"]) == sum(found["certainty"]) == sum(map(sum, found["confusion"])) == 40
+    assert not list(tmp_path.iterdir())  # pictures are made of the full 10,000 only
+
+
+def test_compared_finds_a_copy(root, digits, monkeypatch, tmp_path):
+    "A drawn digit that is a training digit is nearer than any digit held back"
+    tool = load_tool(root, "measures")
+    digits(tool)
+    monkeypatch.setattr(tool, "RESULTS", tmp_path)
+    train, _ = tool.split_validation(digits.images, digits.labels, fraction=0.1, seed=0)
+    found = tool.compared(train[0][:20].float() / 127.5 - 1, torch.arange(20) % 10 + 1)["nearest"]
+    assert found["drawn"] < 1e-2 < found["held_out"] and found["copies"] == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["means.png", "nearest.png"]
+
+
+def test_noise_has_no_labels_but_is_read_all_the_same(root):
+    tool = load_tool(root, "measures")
+    noise, labels = tool.real_digits("noise")
+    assert (tuple(noise.shape), labels) == ((10_000, 1, 28, 28), None)
+    found = tool.judged(noise[:600], None)
+    top = load_judge().see(noise[:600])[1].amax(1)
+    assert found["certainty"][-1] == int((top >= 0.95).sum()) and "accuracy" not in found

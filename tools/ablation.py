@@ -1,0 +1,96 @@
+"""Which parts of the recipe for the digits matter? One change at a time, some seeds each, judged by FLD.
+
+    python tools/ablation.py --channels 8 --epochs 1 --seeds 3 --jobs 2
+
+Each run trains a U-Net on the 54,000 training digits and draws 2,000 digits in 20 steps of DDIM. What it finds goes to
+nbs/results/ablation.json as soon as it is found; the same command skips what is there, and goes on with the rest.
+MNIST is read from the folder that `DENOISING_DIFFUSION_DATA` names.
+"""
+import argparse
+import json
+import time
+import warnings
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+
+from denoising_diffusion import GaussianDiffusion, UNet, cosine_beta_schedule, linear_beta_schedule, load_mnist
+from denoising_diffusion import logsnr_beta_schedule, split_validation, train
+from denoising_diffusion.cli import sample_chunks
+from denoising_diffusion.data import write_file
+from denoising_diffusion.ddim import ddim_rule
+from denoising_diffusion.frechet import fld
+from denoising_diffusion.training import adam, constant, find_device
+
+RESULTS = Path(__file__).resolve().parent.parent/"nbs"/"results"/"ablation.json"
+NUM_SAMPLES, STEPS = 2_000, 20
+
+
+def min_snr_weights(betas: torch.Tensor, gamma: float = 5.0) -> torch.Tensor:  # (T,)
+    "min(SNR, γ)/SNR, for networks that predict the noise (Hang et al. 2023, arXiv 2303.09556)"
+    abar = (1 - betas).cumprod(0)
+    snr = abar / (1 - abar)
+    return snr.clamp(max=gamma) / snr
+
+
+RECIPE = dict(batch_size=64, lr=2e-3)  # and the defaults of `train`: one cycle, averaged weights, clipped gradients
+SEEDS_RECIPE = dict(batch_size=32, lr=1e-3, optimizer=torch.optim.Adam, lr_schedule=constant, ema_decay=None, grad_clip=None)
+CHANGES = {  # what is changed of `RECIPE` (for `train`), and of the diffusion
+    "the recipe": ({}, {}),
+    "the seed's recipe": (SEEDS_RECIPE, {}),
+    "predicts v": ({}, dict(prediction="v")),
+    "min-SNR weights": (dict(time_weights=min_snr_weights(cosine_beta_schedule(100))), {}),
+    "weights not averaged": (dict(ema_decay=None), {}),
+    "constant rate": (dict(lr_schedule=constant), {}),
+    "half the rate": (dict(lr=1e-3), {}),
+    "twice the rate": (dict(lr=4e-3), {}),
+    "batch 32": (dict(batch_size=32), {}),
+    "batch 128": (dict(batch_size=128), {}),
+    "log-SNR schedule": ({}, dict(betas=logsnr_beta_schedule(100))),
+    "linear schedule": ({}, dict(betas=linear_beta_schedule(100))),
+    "T = 1000": ({}, dict(betas=cosine_beta_schedule(1000))),
+    "predicts x̂_0": ({}, dict(prediction="start")),
+}
+
+
+def run(change: str, seed: int, channels: int, epochs: int, threads: int) -> dict:
+    "One training and its measure"
+    if threads: torch.set_num_threads(threads)
+    options, parts = CHANGES[change]
+    torch.manual_seed(seed)
+    betas = parts.get("betas", cosine_beta_schedule(100))
+    diffusion = GaussianDiffusion(betas, (1, 28, 28), UNet(1, channels, len(betas)), prediction=parts.get("prediction", "noise"))
+    train_data, _ = split_validation(load_mnist("train")[0], fraction=0.1, seed=0)
+    start = time.perf_counter()
+    history = train(diffusion, train_data, num_epochs=epochs, seed=seed, progress=False, **(RECIPE | options))
+    seconds = time.perf_counter() - start
+    images = sample_chunks(diffusion, NUM_SAMPLES, None, seed=seed, rule=ddim_rule(0.0), sampling_timesteps=STEPS, progress=False)
+    with warnings.catch_warnings(action="ignore"): distance = fld(images)
+    return dict(change=change, seed=seed, channels=channels, epochs=epochs, fld=distance,
+                training_loss=history.mean_batch_loss[-1], training_seconds=round(seconds))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--channels", type=int, default=16, help="width of the U-Net; 16 is that of the shipped ones")
+    parser.add_argument("--epochs", type=int, default=15, help="how often to go through the 54,000 digits")
+    parser.add_argument("--seeds", type=int, default=3, help="how many trainings of each kind")
+    parser.add_argument("--jobs", type=int, default=1, help="how many runs at a time, each with one thread if more than one")
+    args = parser.parse_args()
+    find_device()  # says at once if there is none
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"runs": []}
+    done = {(r["change"], r["seed"], r["channels"], r["epochs"]) for r in results["runs"]}
+    todo = [(change, seed, args.channels, args.epochs, 1 if args.jobs > 1 else 0)
+            for seed in range(args.seeds) for change in CHANGES if (change, seed, args.channels, args.epochs) not in done]
+    with get_context("spawn").Pool(args.jobs, maxtasksperchild=1) as pool:
+        waiting = [pool.apply_async(run, job) for job in todo]
+        for i, found in enumerate(waiting):
+            results["runs"].append(found.get())
+            results["about"] = dict(samples=NUM_SAMPLES, sampler=f"DDIM, η = 0, {STEPS} steps", judge="mnist-1", torch=torch.__version__)
+            write_file(RESULTS, lambda p: p.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"))
+            print(f"{i + 1}/{len(todo)}", results["runs"][-1], flush=True)
+
+
+if __name__ == "__main__": main()

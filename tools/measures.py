@@ -1,0 +1,106 @@
+"""Measure the shipped digits: every number and picture of a model in nbs/31_numbers.ipynb.
+
+    python tools/measures.py                        # all there is to measure: hours on two cores, minutes on a GPU
+    python tools/measures.py --only numbers_guided  # what has this in its name
+
+A measure goes to nbs/results/numbers.json as soon as it is there, its pictures lie beside it, and what is there is not
+measured again. MNIST is read from the folder that `DENOISING_DIFFUSION_DATA` names.
+"""
+import argparse
+import json
+import warnings
+from pathlib import Path
+
+import torch
+
+from denoising_diffusion import fld, image_grid, load_mnist, split_validation
+from denoising_diffusion.cli import draw_digits
+from denoising_diffusion.data import write_file
+from denoising_diffusion.frechet import load_judge, report
+from denoising_diffusion.training import to_floats
+
+RESULTS = Path(__file__).resolve().parent.parent/"nbs"/"results"
+JUDGES = "mnist-1", "mnist-1-check"  # the second one takes part in no choice
+SCALE = 1.25  # of guidance: the best of the scales below
+SCALES = 1, 1.25, 1.5, 2, 3, 5, 10
+STEPS, ETAS = (5, 10, 20, 50), (0.0, 1.0)
+
+
+def model(source: str, n: int = 10_000, *, sampler: str = "ddim", steps: int = 20, eta: float = 1.0, guidance: float = 1.0) -> dict:
+    "What to draw, in the words of `ddpm_fld`"
+    return dict(source=source, n=n, guidance=guidance, steps=steps, sampler=sampler, eta=eta, seed=0)
+
+
+def measures() -> dict:
+    "All there is to measure, by name: a table of 10,000 digits each, then sweeps of 2,000"
+    table = {f"real: {kind}": dict(source=kind) for kind in ("test", "training", "noise")}
+    table["numbers_guided"] = model("numbers_guided", guidance=SCALE)
+    table["numbers, DDIM 20"] = model("numbers")
+    table["numbers"] = model("numbers", sampler="ddpm", steps=100)
+    table["numbers_no_attention"] = model("numbers_no_attention", sampler="ddpm", steps=100)
+    scales = {f"numbers_guided, scale {w:g}": model("numbers_guided", 2_000, guidance=w) for w in SCALES}
+    steps = {f"numbers, {n} steps, η = {eta:g}": model("numbers", 2_000, steps=n, eta=eta) for n in STEPS for eta in ETAS}
+    return table | scales | steps | {"numbers, 100 steps": model("numbers", 2_000, sampler="ddpm", steps=100)}
+
+
+def real_digits(kind: str) -> tuple[torch.Tensor, torch.Tensor | None]:
+    "10,000 pictures that nothing drew, and their labels"
+    if kind == "test": return load_mnist("test")
+    if kind == "noise": return torch.randn(10_000, 1, 28, 28, generator=torch.Generator().manual_seed(0)), None
+    order = torch.randperm(60_000, generator=torch.Generator().manual_seed(1))[:10_000]
+    return tuple(part[order] for part in load_mnist("train"))
+
+
+def judged(images: torch.Tensor, labels: torch.Tensor | None) -> dict:
+    "What the judges say of pictures"
+    with warnings.catch_warnings(action="ignore"): found = dict(fld={judge: fld(images, judge) for judge in JUDGES})
+    top = load_judge(JUDGES[0]).see(images)[1].max(1)
+    found |= dict(read=(top.indices + 1).bincount(minlength=11)[1:].tolist(),  # how often each label was read
+                  certainty=top.values.histc(20, 0, 1).long().tolist())  # 20 bins of the highest probability
+    if labels is not None: found |= {k: v.tolist() if k == "confusion" else v for k, v in report(images, labels, JUDGES[0]).items()}
+    return found
+
+
+def compared(images: torch.Tensor, labels: torch.Tensor) -> dict:
+    "Drawn digits beside the real ones: two pictures, and how near they come to training digits"
+    train, held_out = split_validation(*load_mnist("train"), fraction=0.1, seed=0)
+    real = to_floats(train[0])
+    means = [torch.stack([x[kind == k].mean(0) for k in range(1, 11)]) for x, kind in ((images, labels), (real, train[1]))]
+    nearest = lambda x: torch.cat([torch.cdist(part.flatten(1), real.flatten(1)).min(1, keepdim=True)[0] for part in x.split(250)])[:, 0]
+    closest = real[torch.cdist(images[:10].flatten(1), real.flatten(1)).argmin(1)]
+    image_grid(torch.cat(means), 10, scale=2).save(RESULTS/"means.png")
+    image_grid(torch.cat([images[:10], closest]), 10, scale=2).save(RESULTS/"nearest.png")
+    drawn, others = nearest(images[:2_000]), nearest(to_floats(held_out[0][:2_000]))
+    return dict(nearest=dict(drawn=drawn.median().item(), held_out=others.median().item(),
+                             copies=(drawn < others.quantile(0.01)).double().mean().item()))  # nearer than the nearest 1% held out
+
+
+def measure(name: str, options: dict) -> dict:
+    "One entry of the results"
+    if name.startswith("real: "):
+        images, labels = real_digits(options["source"])
+        return options | dict(n=len(images), **judged(images, labels))
+    images, labels, how = draw_digits(options["source"], *(options[k] for k in ("n", "guidance", "steps", "sampler", "eta", "seed")),
+                                      half=False, device=None, progress=True)
+    found = dict(source=options["source"], n=len(images), **how, **judged(images, labels))
+    if options["n"] < 10_000: return found
+    image_grid(images[:64], 8, scale=2).save(RESULTS/f"{name.replace(', ', '_').replace(' ', '_').lower()}.png")
+    return found if labels is None else found | compared(images, labels)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--only", default="", help="measure only what has this in its name")
+    only, path = parser.parse_args().only, RESULTS/"numbers.json"
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    RESULTS.mkdir(exist_ok=True)
+    for name, options in measures().items():
+        if only not in name or name in results: continue
+        print(name, flush=True)
+        results[name] = measure(name, options)
+        lines = ",\n".join(f"{json.dumps(k, ensure_ascii=False)}: {json.dumps(v, ensure_ascii=False)}" for k, v in results.items())
+        write_file(path, lambda p: p.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8"))
+        print({k: results[name].get(k) for k in ("fld", "accuracy")}, flush=True)
+
+
+if __name__ == "__main__": main()
