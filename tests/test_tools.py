@@ -38,11 +38,11 @@ def test_min_snr_weights(root):
 
 
 def test_each_change_changes_one_thing(root):
-    "But for the seed's recipe, which is another recipe altogether"
+    "But for the original recipe, which is another recipe altogether"
     changes = load_tool(root, "ablation").CHANGES
     sizes = {name: len(options) + len(parts) for name, (options, parts) in changes.items()}
     assert sizes.pop("the recipe") == 0
-    assert sizes.pop("the seed's recipe") > 3
+    assert sizes.pop("the original recipe") > 3
     assert set(sizes.values()) == {1}
 
 

@@ -6,7 +6,6 @@
 """
 import json
 import shutil
-from pathlib import Path
 
 import nbformat
 from nbconvert import HTMLExporter

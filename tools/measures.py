@@ -53,7 +53,9 @@ def real_digits(kind: str) -> tuple[torch.Tensor, torch.Tensor | None]:
 
 def judged(images: torch.Tensor, labels: torch.Tensor | None) -> dict:
     "What the judges say of pictures"
-    with warnings.catch_warnings(action="ignore"): found = dict(fld={judge: fld(images, judge) for judge in JUDGES})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that 2,000 are few
+        found = dict(fld={judge: fld(images, judge) for judge in JUDGES})
     top = load_judge(JUDGES[0]).see(images)[1].max(1)
     found |= dict(read=(top.indices + 1).bincount(minlength=11)[1:].tolist(),  # how often each label was read
                   certainty=top.values.histc(20, 0, 1).long().tolist())  # 20 bins of the highest probability
