@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['adam', 'find_device', 'split_labels', 'to_floats', 'Batches', 'check_data', 'batched_metric', 'batched_loss',
            'evaluating', 'weights_dtype', 'EMA', 'one_cycle', 'constant', 'History', 'Training', 'seeded', 'describe',
-           'network_config', 'check_same', 'read_checkpoint', 'load_checkpoint', 'check_settings', 'check_time_weights',
-           'make_training', 'where_to_resume', 'make_batches', 'on_device', 'train']
+           'plain_value', 'network_config', 'check_same', 'read_checkpoint', 'load_checkpoint', 'check_settings',
+           'check_time_weights', 'make_training', 'where_to_resume', 'make_batches', 'on_device', 'train']
 
 # %% ../nbs/21_training.ipynb #62068d93
 import json
@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
+from reprlib import repr as brief
 
 import torch
 import torch.nn.functional as F
@@ -37,7 +38,7 @@ def find_device(
     name: str | torch.device | None = None,  # such as cuda, cuda:1, mps or cpu; None for the fastest there is
 ) -> torch.device:
     "The device of that name, or a `ValueError` if it isn't there; without a name a CUDA GPU, Apple's GPU or the CPU"
-    found = dict(cuda=torch.cuda.is_available(), mps=torch.backends.mps.is_available(), cpu=True)
+    found = dict(cuda=torch.cuda.is_available(), mps=torch.backends.mps.is_available(), cpu=True, meta=False)
     there = [kind for kind in found if found[kind]]
     try: device = torch.device(name or there[0])
     except RuntimeError: device = None
@@ -367,16 +368,21 @@ def describe(diffusion: GaussianDiffusion) -> dict:
                 num_timesteps=diffusion.num_timesteps, betas=diffusion.betas64, **shapes)
 
 # %% ../nbs/21_training.ipynb #c81f7323
+def plain_value(value):
+    "`value` as JSON has it, or None if it holds what JSON doesn't know"
+    try: return json.loads(json.dumps(value))
+    except TypeError: return None
+
 def network_config(network: nn.Module) -> dict | None:
     "The class of a network and the options it was made with, or None if they are not plain values"
-    try: return json.loads(json.dumps(dict(network=type(network).__name__, options=network.config)))
-    except (AttributeError, TypeError): return None
+    return plain_value(dict(network=type(network).__name__, options=network.config)) if hasattr(network, "config") else None
 
 @patch
 def state_dict(self: Training) -> dict:
     "All that is needed to go on later, for `torch.load(weights_only=True)`"
     return dict(format=1, epoch=len(self.history), step=self.step, settings=self.settings,
                 describes=describe(self.diffusion), network=network_config(self.diffusion.denoise_fn),
+                card=plain_value(getattr(self.diffusion, "card", {})),
                 model=self.diffusion.state_dict(),
                 ema=self.ema.state_dict() if self.ema else None, optimizer=self.optimizer.state_dict(),
                 history=asdict(self.history))
@@ -399,11 +405,13 @@ def check_same(
 # %% ../nbs/21_training.ipynb #897a1cb1
 def read_checkpoint(path: str | Path) -> dict:
     "The state in a checkpoint of `train`, or a `ValueError` if the file is none"
+    path = Path(path).expanduser()
     try: state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError: raise ValueError(f"there is no checkpoint {path}") from None
-    except (UnpicklingError, RuntimeError, EOFError, KeyError) as error: state = str(error).splitlines()[0]
-    if not isinstance(state, dict) or state.get("format") != 1:
-        raise ValueError(f"{path} is not a checkpoint of train" + (f": {state}" if isinstance(state, str) else ""))
+    except (UnpicklingError, RuntimeError, EOFError, KeyError, OSError): state = None
+    parts = {"describes", "model", "ema", "optimizer", "history", "settings", "epoch"}
+    if not isinstance(state, dict) or state.get("format") != 1 or not parts <= set(state):
+        raise ValueError(f"{path} is not a checkpoint of train, or it is damaged")
     return state
 
 
@@ -430,7 +438,7 @@ def load_state_dict(
     check_same(state["describes"], describe(self.diffusion), path)
     for name, value in self.settings.items():
         old = state["settings"].get(name)
-        if value != old: warnings.warn(f"resuming {path} with {name} = {value}, where it had {old}", stacklevel=4)
+        if value != old: warnings.warn(f"resuming {path} with {name} = {brief(value)}, where it had {brief(old)}", stacklevel=4)
     self.diffusion.load_state_dict(state["model"])
     self.optimizer.load_state_dict(state["optimizer"])
     if self.ema: self.ema.load_state_dict(state["ema"] or dict(num_updates=0, average=dict(self.ema.params)))
@@ -441,7 +449,7 @@ def load_state_dict(
 def check_settings(
     diffusion: GaussianDiffusion, num_epochs: int, batch_size: int, lr: float,
     prob_uncond: float, ema_decay: float | None, grad_clip: float | None, checkpoint: str | Path | None, resume,
-) -> None:
+) -> Path | None:  # the checkpoint
     "A `ValueError` naming the first of the arguments of `train` that can't be right; makes the checkpoint's folder"
     for name, value in dict(num_epochs=num_epochs, batch_size=batch_size).items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -453,15 +461,18 @@ def check_settings(
     if not any(p.requires_grad for p in diffusion.parameters()):
         raise ValueError("there is nothing to train: denoise_fn must be an nn.Module with parameters")
     if resume is True and checkpoint is None: raise ValueError("resume=True needs a checkpoint to resume from")
-    if checkpoint is None: return
-    if Path(checkpoint).is_dir(): raise ValueError(f"checkpoint must be a file, but {checkpoint} is a folder")
-    try: Path(checkpoint).absolute().parent.mkdir(parents=True, exist_ok=True)
+    if checkpoint is None: return None
+    checkpoint = Path(checkpoint).expanduser()
+    if checkpoint.is_dir(): raise ValueError(f"checkpoint must be a file, but {checkpoint} is a folder")
+    try: checkpoint.absolute().parent.mkdir(parents=True, exist_ok=True)
     except OSError as error: raise ValueError(f"the folder of checkpoint {checkpoint} can't be made: {error}") from None
+    return checkpoint
 
 # %% ../nbs/21_training.ipynb #e1da9942
 def check_time_weights(weights: Tensor, num_timesteps: int) -> Tensor:  # (T,)
     "`weights` as floats, or a `ValueError` if they can't be drawn from"
-    weights = torch.as_tensor(weights).float()
+    try: weights = torch.as_tensor(weights, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError): raise ValueError(f"time_weights must be {num_timesteps} numbers, not {brief(weights)}") from None
     if weights.shape != (num_timesteps,) or not weights.isfinite().all() or weights.min() < 0 or weights.sum() == 0:
         raise ValueError(f"time_weights must be {num_timesteps} finite numbers ≥ 0, one for each time 1 … T, and not all 0; "
                          f"their shape is {tuple(weights.shape)}, their sum {weights.sum():.4g}")
@@ -477,7 +488,8 @@ def make_training(
     state = read_checkpoint(resume) if resume else dict(settings={})
     if seed is None: seed = state["settings"].get("seed", int(torch.randint(2**31, ())))
     if time_weights is not None: time_weights = check_time_weights(time_weights, diffusion.num_timesteps).to(diffusion.device)
-    settings = dict(settings, ema_decay=ema_decay, seed=seed, time_weights=None if time_weights is None else time_weights.tolist())
+    settings = dict(settings, ema_decay=ema_decay, seed=seed, time_weights=None if time_weights is None else time_weights.tolist(),
+                    dtype=options["dtype"] and str(options["dtype"]).removeprefix("torch."))
     params = [p for p in diffusion.parameters() if p.requires_grad]
     training = Training(
         diffusion, optimizer(params, lr=settings["lr"]), settings["num_epochs"] * num_batches,
@@ -571,7 +583,7 @@ def train(
     progress: bool = True,
 ) -> History:
     "Train the network of `diffusion` on `train_data` (arXiv 2006.11239, algorithm 1)"
-    check_settings(diffusion, num_epochs, batch_size, lr, prob_uncond, ema_decay, grad_clip, checkpoint, resume)
+    checkpoint = check_settings(diffusion, num_epochs, batch_size, lr, prob_uncond, ema_decay, grad_clip, checkpoint, resume)
     device = find_device(device or (None if diffusion.device.type == "cpu" else diffusion.device))
     batches, val_data = make_batches(diffusion.to(device), train_data, val_data, batch_size)
     settings = dict(num_epochs=num_epochs, batch_size=batch_size, lr=lr, prob_uncond=prob_uncond, grad_clip=grad_clip)
