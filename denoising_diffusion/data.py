@@ -328,6 +328,7 @@ def images_from_folder(
     size: int,                  # side of the images in pixels
     *,
     background: str = "white",  # colour under transparent parts and beside oblong pictures
+    keep_blank: bool = False,   # keep pictures of one colour?
 ) -> Tensor:                    # (N, 3, size, size) uint8
     "All PNG, JPEG, GIF, WebP and BMP pictures of a folder as squares of one size"
     from PIL import Image
@@ -340,9 +341,10 @@ def images_from_folder(
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
             skipped.append(f"{path.name} (broken)")
             continue
-        if (pixels == pixels[:1, :1]).all(): skipped.append(f"{path.name} (blank)")
+        if not keep_blank and (pixels == pixels[:1, :1]).all(): skipped.append(f"{path.name} (blank)")
         else: images.append(torch.from_numpy(pixels).permute(2, 0, 1))
-    if skipped: warnings.warn(f"left out of {folder}: {', '.join(skipped)}", stacklevel=2)
+    more = f" and {len(skipped) - 20} more" if len(skipped) > 20 else ""
+    if skipped: warnings.warn(f"left out of {folder}: {', '.join(skipped[:20])}{more}", stacklevel=2)
     if not images:
         raise ValueError(f"{folder} holds no picture that can be used: expected {' '.join(_suffixes)} files")
     return torch.stack(images)
@@ -359,6 +361,8 @@ def labelled_images_from_folder(
     if not folder.is_dir(): raise ValueError(f"{folder} is not a folder")
     names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     if len(names) < 2: raise ValueError(f"{folder} must hold a sub-folder of pictures for each of two labels or more, but has {len(names)}")
+    loose = sum(p.suffix.lower() in _suffixes for p in folder.iterdir())
+    if loose: warnings.warn(f"left out of {folder}: {loose} pictures that lie in no sub-folder, and so have no label", stacklevel=2)
     kinds = [images_from_folder(folder/name, size, background=background) for name in names]
     return torch.cat(kinds), torch.arange(1, len(names) + 1).repeat_interleave(torch.tensor([len(k) for k in kinds])), names
 

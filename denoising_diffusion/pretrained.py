@@ -41,8 +41,8 @@ def save_pretrained(
 ) -> Path:
     "Write `diffusion` to one safetensors file, with a model card beside it"
     from safetensors.torch import save
-    path, card = Path(path), {**(card or {})}
-    if path.suffix != ".safetensors": raise ValueError(f"the file name must end in .safetensors, not {path.name!r}")
+    path, card = Path(path).expanduser(), {**(card or {})}
+    if path.suffix.lower() != ".safetensors": raise ValueError(f"the file name must end in .safetensors, not {path.name!r}")
     card["parameters"] = sum(p.numel() for p in diffusion.denoise_fn.parameters())
     about = dict(describe_network(diffusion.denoise_fn), data_shape=diffusion.data_shape, prediction=diffusion.prediction, card=card)
     tensors = {f"denoise_fn.{k}": v.detach().cpu().contiguous() for k, v in diffusion.denoise_fn.state_dict().items()}
@@ -68,8 +68,8 @@ def pretrained_names() -> list[str]:
 
 def find_weights(name: str | Path) -> Path:
     "The file for a name of the package's own, or for a path; a `ValueError` with the names there are if there is none"
-    path = Path(name)
-    if path.suffix not in (".safetensors", ".pt"): path = weights/f"{name}.safetensors"
+    path = Path(name).expanduser()
+    if path.suffix.lower() not in (".safetensors", ".pt"): path = weights/f"{name}.safetensors"
     if not path.is_file():
         raise ValueError(f"there is no model {str(name)!r}: take one of {', '.join(pretrained_names())}, "
                          "or the path of a .safetensors file or of a checkpoint")
@@ -81,9 +81,12 @@ def open_checkpoint(path: str | Path) -> GaussianDiffusion:
     state = read_checkpoint(path)
     about, network = state["describes"], state.get("network") or {}
     if network.get("network") not in networks: raise ValueError(f"{path} doesn't say of what network it is: use `load_checkpoint`")
-    made = networks[network["network"]](**network["options"])
-    diffusion = GaussianDiffusion(about["betas"], tuple(about["data_shape"]), made, prediction=about["prediction"])
-    diffusion.card = dict(epochs=load_checkpoint(diffusion, path), parameters=sum(p.numel() for p in made.parameters()))
+    try:
+        made = networks[network["network"]](**network["options"])
+        diffusion = GaussianDiffusion(about["betas"], tuple(about["data_shape"]), made, prediction=about["prediction"])
+        epochs = load_checkpoint(diffusion, path)
+    except (KeyError, TypeError, RuntimeError) as e: raise ValueError(f"{path} is damaged, or was written by another version: {e}") from e
+    diffusion.card = dict(state.get("card") or {}, epochs=epochs, parameters=sum(p.numel() for p in made.parameters()))
     return diffusion
 
 
@@ -91,10 +94,10 @@ def open_checkpoint(path: str | Path) -> GaussianDiffusion:
 def load_pretrained(
     name: str | Path,  # a name of `pretrained_names`, or the path of a .safetensors file or of a checkpoint of `train` (.pt)
 ) -> GaussianDiffusion:  # on the CPU, in eval mode, with its card as `.card`
-    "A trained diffusion, from the weights inside the package from a file of `save_pretrained`, or from a checkpoint"
+    "A trained diffusion, from the weights inside the package, from a file of `save_pretrained`, or from a checkpoint"
     from safetensors import SafetensorError, safe_open
     path = find_weights(name)
-    if path.suffix == ".pt": return open_checkpoint(path)
+    if path.suffix.lower() == ".pt": return open_checkpoint(path)
     try:
         with safe_open(path, "pt") as f:
             about = json.loads((f.metadata() or {})["denoising_diffusion"])
@@ -102,7 +105,7 @@ def load_pretrained(
         network = networks[about["network"]](**about["options"])
         diffusion = GaussianDiffusion(tensors.pop("betas"), about["data_shape"], network, prediction=about["prediction"])
         diffusion.load_state_dict(tensors)
-    except (SafetensorError, KeyError, RuntimeError, OSError) as e:
+    except (SafetensorError, KeyError, RuntimeError, OSError, ValueError, TypeError) as e:
         raise ValueError(f"{path} is damaged, or was not written by `save_pretrained`: {e}") from e
     diffusion.card = about["card"]
     return diffusion.eval()
