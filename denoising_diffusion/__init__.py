@@ -19,7 +19,7 @@ _names = {
     "frechet": "LeNet5 frechet_distance fld",
     "plots": "image_grid",
     "pretrained": "load_pretrained save_pretrained",
-    "cli": "ddpm_sample ddpm_train ddpm_fld",
+    "cli": "ddpm_sample ddpm_train ddpm_fld ddpm_judge",
 }
 _module_of = {name: module for module, names in _names.items() for name in names.split()}
 __all__ = [*_module_of]

@@ -72,6 +72,9 @@ def run(change: str, seed: int, channels: int, epochs: int, threads: int) -> dic
                 training_loss=history.mean_batch_loss[-1], training_seconds=round(seconds))
 
 
+def run_job(job: tuple) -> dict: return run(*job)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--channels", type=int, default=16, help="width of the U-Net; 16 is that of the shipped ones")
@@ -84,9 +87,8 @@ def main():
     todo = [(change, seed, args.channels, args.epochs, 1 if args.jobs > 1 else 0)
             for seed in range(args.seeds) for change in CHANGES if (change, seed, args.channels, args.epochs) not in done]
     with get_context("spawn").Pool(args.jobs, maxtasksperchild=1) as pool:
-        waiting = [pool.apply_async(run, job) for job in todo]
-        for i, found in enumerate(waiting):
-            results["runs"].append(found.get())
+        for i, found in enumerate(pool.imap_unordered(run_job, todo)):
+            results["runs"].append(found)
             results["about"] = dict(samples=NUM_SAMPLES, sampler=f"DDIM, η = 0, {STEPS} steps", judge="mnist-1", torch=torch.__version__)
             write_file(RESULTS, lambda p: p.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"))
             print(f"{i + 1}/{len(todo)}", results["runs"][-1], flush=True)

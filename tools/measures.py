@@ -17,6 +17,7 @@ from denoising_diffusion import fld, image_grid, load_mnist, split_validation
 from denoising_diffusion.cli import draw_digits
 from denoising_diffusion.data import write_file
 from denoising_diffusion.frechet import load_judge, report
+from denoising_diffusion.pretrained import pretrained_names
 from denoising_diffusion.training import to_floats
 
 RESULTS = Path(__file__).resolve().parent.parent/"nbs"/"results"
@@ -82,7 +83,7 @@ def measure(name: str, options: dict) -> dict:
     if name.startswith("real: "):
         images, labels = real_digits(options["source"])
         return options | dict(n=len(images), **judged(images, labels))
-    images, labels, how = draw_digits(options["source"], *(options[k] for k in ("n", "guidance", "steps", "sampler", "eta", "seed")),
+    images, labels, how = draw_digits(options["source"], load_judge(JUDGES[0]), *(options[k] for k in ("n", "guidance", "steps", "sampler", "eta", "seed")),
                                       half=False, device=None, progress=True)
     found = dict(source=options["source"], n=len(images), **how, **judged(images, labels))
     if options["n"] < 10_000: return found
@@ -98,6 +99,9 @@ def main():
     RESULTS.mkdir(exist_ok=True)
     for name, options in measures().items():
         if only not in name or name in results: continue
+        if not name.startswith("real: ") and options["source"] not in pretrained_names():
+            print(f"{name}: the package has no such weights")
+            continue
         print(name, flush=True)
         results[name] = measure(name, options)
         lines = ",\n".join(f"{json.dumps(k, ensure_ascii=False)}: {json.dumps(v, ensure_ascii=False)}" for k, v in results.items())
