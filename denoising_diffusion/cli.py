@@ -32,7 +32,7 @@ from .plots import image_frames, image_grid, plot_points, points_frames, save_gi
 from .pretrained import load_pretrained, pretrained_names, save_pretrained
 from .sampling import ddpm_rule, reverse_process
 from .schedules import cosine_beta_schedule, logsnr_beta_schedule
-from .training import find_device, read_checkpoint, train
+from .training import clipped_snr_weights, find_device, read_checkpoint, train
 from .unet import UNet, UNetConditioned
 
 # %% ../nbs/26_cli.ipynb #fa8c8b18
@@ -158,15 +158,15 @@ def shapes_recipe() -> Recipe:
 
 # %% ../nbs/26_cli.ipynb #b760a169
 def numbers_recipe(guided: bool = False, attention: bool = True) -> Recipe:
-    "A U-Net for the digits of MNIST, which may know them by their labels, and may do without attention"
+    "A U-Net for the digits of MNIST that predicts v; it may know them by their labels, and may do without attention"
     images, labels = load_mnist("train")
     parts = split_validation(images, labels if guided else None, fraction=0.1, seed=0)
-    options = dict(middle_attention=attention)
+    options, betas = dict(middle_attention=attention), cosine_beta_schedule(100)
     network = UNetConditioned(1, 16, 100, num_classes=10, **options) if guided else UNet(1, 16, 100, **options)
-    facts = dict(data="54,000 of the 60,000 training digits of MNIST, the others for validation")
+    facts = dict(data="54,000 of the 60,000 training digits of MNIST, the others for validation", times="drawn by clipped_snr_weights, γ = 2")
     if guided: facts |= dict(class_names=[str(digit) for digit in range(10)], guidance_scale=2.0)
-    return Recipe(GaussianDiffusion(cosine_beta_schedule(100), (1, 28, 28), network), *parts,
-                  dict(num_epochs=15, batch_size=64, lr=2e-3), facts)
+    return Recipe(GaussianDiffusion(betas, (1, 28, 28), network, prediction="v"), *parts,
+                  dict(num_epochs=15, batch_size=64, lr=2e-3, time_weights=clipped_snr_weights(betas)), facts)
 
 # %% ../nbs/26_cli.ipynb #93cadd60
 def folder_recipe(
@@ -197,10 +197,12 @@ def find_recipe(data: str, **options) -> Recipe:
     raise ValueError(f"{data!r} is neither one of {', '.join(recipes)} nor a folder of pictures")
 
 # %% ../nbs/26_cli.ipynb #19ccba28
-def check_resumed(path: Path, dtype: torch.dtype | None = None, **settings) -> None:
+def check_resumed(path: Path, dtype: torch.dtype | None = None, time_weights: Tensor | None = None, **settings) -> None:
     "A `ValueError` if there is a checkpoint at `path` that was begun with other settings, as no card could tell the truth then"
     if not path.exists(): return
-    settings, begun = dict(settings, dtype=str(dtype).removeprefix("torch.") if dtype else None), read_checkpoint(path)["settings"]
+    begun, settings = read_checkpoint(path)["settings"], dict(settings, dtype=str(dtype).removeprefix("torch.") if dtype else None)
+    weights = None if time_weights is None else time_weights.float().tolist()
+    if begun.get("time_weights") != weights: raise ValueError(f"{path} was begun with other time weights: name another --out, or remove it")
     other = [f"{name} {begun.get(name)} and not {value}" for name, value in settings.items() if begun.get(name) != value]
     if other: raise ValueError(f"{path} was begun with {', '.join(other)}: go on with the same options, name another --out, or remove it")
 
@@ -209,7 +211,7 @@ def make_card(recipe: Recipe, history, data: str, seed: int, **options) -> dict:
     options = {name: value for name, value in dict(options, seed=seed or None).items() if value not in (None, False)}
     flags = (f"--{name}" if value is True else f"--{name} {value}" for name, value in options.items())
     command = " ".join(["ddpm_train", shlex.quote(data), *flags])
-    settings = ", ".join(f"{name} {value}".replace("torch.", "") for name, value in recipe.settings.items())
+    settings = ", ".join(f"{name} {value}".replace("torch.", "") for name, value in recipe.settings.items() if name != "time_weights")
     card = dict(recipe.facts, recipe=f"{settings}; one-cycle learning rate, averaged weights, {recipe.diffusion.prediction} predicted",
                 command=command, seed=seed, epochs=len(history), training_loss=round(history.mean_batch_loss[-1], 5))
     return card | (dict(validation_loss=round(history.val_loss[-1], 5)) if history.val_loss else {})

@@ -6,7 +6,8 @@
 __all__ = ['adam', 'find_device', 'split_labels', 'to_floats', 'Batches', 'check_data', 'batched_metric', 'batched_loss',
            'evaluating', 'weights_dtype', 'EMA', 'one_cycle', 'constant', 'History', 'Training', 'seeded', 'describe',
            'plain_value', 'network_config', 'check_same', 'read_checkpoint', 'load_checkpoint', 'check_settings',
-           'check_time_weights', 'make_training', 'where_to_resume', 'make_batches', 'on_device', 'train']
+           'check_time_weights', 'make_training', 'where_to_resume', 'make_batches', 'on_device', 'train',
+           'clipped_snr_weights']
 
 # %% ../nbs/21_training.ipynb #62068d93
 import json
@@ -32,6 +33,7 @@ from torch.utils.data import DataLoader
 from .data import write_file
 from .diffusion import GaussianDiffusion, check_labels, takes_labels
 from .guidance import randomly_set_unconditioned
+from .schedules import cumulate_alphas
 
 # %% ../nbs/21_training.ipynb #1cd99b06
 def find_device(
@@ -591,3 +593,12 @@ def train(
         diffusion, optimizer, len(batches), ema_decay, seed, where_to_resume(resume, checkpoint), settings, lr_schedule=lr_schedule,
         prob_uncond=prob_uncond, grad_clip=grad_clip, loss=loss, dtype=dtype, time_weights=time_weights).run(batches, val_data, checkpoint, progress)
 
+
+# %% ../nbs/21_training.ipynb #bdcba309
+def clipped_snr_weights(
+    betas: Tensor,  # (T,)
+    gamma: float = 2.0,  # the most that an error in x̂_0 may count, ≥ 1
+) -> Tensor:  # (T,) float64 in 0 … 1
+    "Time weights for a network that predicts v, so that a squared error in x̂_0 counts min(SNR + 1, γ) (after arXiv 2303.09556)"
+    if not gamma >= 1: raise ValueError(f"gamma must be at least 1, as SNR + 1 is, not {gamma}")
+    return (gamma * (1 - cumulate_alphas(betas)[1:])).clamp(max=1)

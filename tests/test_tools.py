@@ -27,26 +27,39 @@ def digits(monkeypatch):
 
 
 def test_min_snr_weights(root):
-    "1 where the ratio is at most γ, and γ/SNR above"
+    "For v, which weights an error of x̂_0 by SNR + 1: SNR where the ratio is at most γ, and γ above"
     betas = cosine_beta_schedule(100)
     weights = load_tool(root, "ablation").min_snr_weights(betas, gamma=5.0)
     diffusion = GaussianDiffusion(betas, 1, None)
     for t in (1, 10, 30, 50, 100):
         signal, noise = diffusion.level(t, torch.zeros(1, 1))
         snr = (signal / noise) ** 2
-        assert weights[t - 1].item() == pytest.approx(min(1, 5 / snr), rel=1e-9)
+        assert weights[t - 1].item() == pytest.approx(min(snr, 5) / (snr + 1), rel=1e-9)
 
 
 def test_each_change_changes_one_thing(root):
-    "But for the original recipe, which is another recipe altogether"
-    changes = load_tool(root, "ablation").CHANGES
-    sizes = {name: len(options) + len(parts) for name, (options, parts) in changes.items()}
-    assert sizes.pop("the recipe") == 0
-    assert sizes.pop("the original recipe") > 3
-    assert set(sizes.values()) == {1}
+    "But for the original recipe, which is another recipe altogether; with the prediction and the schedule go their times"
+    tool = load_tool(root, "ablation")
+    changed = {name: {k for k in options if k != "time_weights"} or set(options) for name, options in tool.CHANGES.items()}
+    assert changed.pop("the recipe") == set()
+    assert len(changed.pop("the original recipe")) > 3
+    assert {len(names) for names in changed.values()} == {1}
+    base = dict(tool.RECIPE, betas=tool.BETAS)
+    same = [(name, k) for name, options in tool.CHANGES.items() for k, value in options.items() if k in base and repr(value) == repr(base[k])]
+    assert same == []
 
 
-@pytest.mark.parametrize("change", ["the recipe", "predicts v", "T = 1000"])
+def test_the_recipe_is_that_of_the_package(root, monkeypatch):
+    tool, cli = load_tool(root, "ablation"), __import__("denoising_diffusion.cli").cli
+    monkeypatch.setattr(cli, "load_mnist", lambda split: (torch.zeros(100, 1, 28, 28, dtype=torch.uint8), torch.ones(100, dtype=torch.long)))
+    recipe = cli.numbers_recipe()
+    ours = dict(tool.RECIPE, prediction=None, dtype=None)
+    assert recipe.diffusion.prediction == tool.RECIPE["prediction"] and recipe.settings["num_epochs"] == 15
+    for name, value in recipe.settings.items():
+        if name != "num_epochs": assert torch.equal(torch.as_tensor(value), torch.as_tensor(ours[name]))
+
+
+@pytest.mark.parametrize("change", ["the recipe", "full precision", "the original recipe", "T = 1000"])
 def test_ablation_runs(root, digits, monkeypatch, change):
     tool = load_tool(root, "ablation")
     digits(tool)

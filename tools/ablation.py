@@ -2,8 +2,8 @@
 
     python tools/ablation.py --channels 8 --epochs 1 --seeds 3 --jobs 2
 
-Each run trains a U-Net on the 54,000 training digits and draws 2,000 digits in 20 steps of DDIM. What it finds goes to
-nbs/results/ablation.json as soon as it is found; the same command skips what is there, and goes on with the rest.
+Each run trains a U-Net on the 54,000 training digits and draws 1,000 digits in 20 steps of DDIM with η = 1.
+What it finds goes to nbs/results/ablation.json as soon as it is found; the same command skips what is there, and goes on with the rest.
 MNIST is read from the folder that `DENOISING_DIFFUSION_DATA` names.
 """
 import argparse
@@ -21,52 +21,58 @@ from denoising_diffusion.cli import sample_chunks
 from denoising_diffusion.data import write_file
 from denoising_diffusion.ddim import ddim_rule
 from denoising_diffusion.frechet import fld
-from denoising_diffusion.training import constant
+from denoising_diffusion.training import clipped_snr_weights, constant
 
 RESULTS = Path(__file__).resolve().parent.parent/"nbs"/"results"/"ablation.json"
-NUM_SAMPLES, STEPS = 2_000, 20
+NUM_SAMPLES, STEPS = 1_000, 20
 
 
 def min_snr_weights(betas: torch.Tensor, gamma: float = 5.0) -> torch.Tensor:  # (T,)
-    "min(SNR, γ)/SNR, for networks that predict the noise (Hang et al. 2023, arXiv 2303.09556)"
+    "min(SNR, γ)/(SNR + 1), for networks that predict v (Hang et al. 2023, arXiv 2303.09556)"
     abar = (1 - betas).cumprod(0)
     snr = abar / (1 - abar)
-    return snr.clamp(max=gamma) / snr
+    return snr.clamp(max=gamma) / (snr + 1)
 
 
-RECIPE = dict(batch_size=64, lr=2e-3)  # and the defaults of `train`: one cycle, averaged weights, clipped gradients
+BETAS = cosine_beta_schedule(100)
+RECIPE = dict(  # of the shipped digits, and the defaults of `train`: one cycle, averaged weights, clipped gradients
+    prediction="v", time_weights=clipped_snr_weights(BETAS), batch_size=64, lr=2e-3, dtype=torch.bfloat16)
 ORIGINAL_RECIPE = dict(  # of the package that this one re-creates
-    batch_size=32, lr=1e-3, optimizer=torch.optim.Adam, lr_schedule=constant, ema_decay=None, grad_clip=None)
-CHANGES = {  # what is changed of `RECIPE` (for `train`), and of the diffusion
-    "the recipe": ({}, {}),
-    "the original recipe": (ORIGINAL_RECIPE, {}),
-    "predicts v": ({}, dict(prediction="v")),
-    "min-SNR weights": (dict(time_weights=min_snr_weights(cosine_beta_schedule(100))), {}),
-    "weights not averaged": (dict(ema_decay=None), {}),
-    "constant rate": (dict(lr_schedule=constant), {}),
-    "half the rate": (dict(lr=1e-3), {}),
-    "twice the rate": (dict(lr=4e-3), {}),
-    "batch 32": (dict(batch_size=32), {}),
-    "batch 128": (dict(batch_size=128), {}),
-    "log-SNR schedule": ({}, dict(betas=logsnr_beta_schedule(100))),
-    "T = 1000": ({}, dict(betas=cosine_beta_schedule(1000))),
+    prediction="noise", time_weights=None, batch_size=32, lr=1e-3, optimizer=torch.optim.Adam, lr_schedule=constant, ema_decay=None,
+    grad_clip=None, dtype=None)
+CHANGES = {  # what is changed of `RECIPE`
+    "the recipe": {},
+    "the original recipe": ORIGINAL_RECIPE,
+    "predicts the noise, all times alike": dict(prediction="noise", time_weights=None),
+    "predicts x̂₀, all times alike": dict(prediction="start", time_weights=None),
+    "all times alike": dict(time_weights=None),
+    "min-SNR weights, γ = 5": dict(time_weights=min_snr_weights(BETAS)),
+    "weights not averaged": dict(ema_decay=None),
+    "constant rate": dict(lr_schedule=constant),
+    "half the rate": dict(lr=1e-3),
+    "twice the rate": dict(lr=4e-3),
+    "batch 32": dict(batch_size=32),
+    "batch 128": dict(batch_size=128),
+    "full precision": dict(dtype=None),
+    "log-SNR schedule": dict(betas=logsnr_beta_schedule(100), time_weights=clipped_snr_weights(logsnr_beta_schedule(100))),
+    "T = 1000": dict(betas=cosine_beta_schedule(1000), time_weights=clipped_snr_weights(cosine_beta_schedule(1000))),
 }
 
 
 def run(change: str, seed: int, channels: int, epochs: int, threads: int) -> dict:
     "One training and its measure"
     if threads: torch.set_num_threads(threads)
-    options, parts = CHANGES[change]
+    options = dict(RECIPE, betas=BETAS) | CHANGES[change]
     torch.manual_seed(seed)
-    betas = parts.get("betas", cosine_beta_schedule(100))
-    diffusion = GaussianDiffusion(betas, (1, 28, 28), UNet(1, channels, len(betas)), prediction=parts.get("prediction", "noise"))
+    betas, prediction = options.pop("betas"), options.pop("prediction")
+    diffusion = GaussianDiffusion(betas, (1, 28, 28), UNet(1, channels, len(betas)), prediction=prediction)
     train_data, _ = split_validation(load_mnist("train")[0], fraction=0.1, seed=0)
     start = time.perf_counter()
-    history = train(diffusion, train_data, num_epochs=epochs, seed=seed, progress=False, **(RECIPE | options))
+    history = train(diffusion, train_data, num_epochs=epochs, seed=seed, progress=False, **options)
     seconds = time.perf_counter() - start
-    images = sample_chunks(diffusion, NUM_SAMPLES, None, seed=seed, rule=ddim_rule(0.0), sampling_timesteps=STEPS, progress=False)
+    images = sample_chunks(diffusion, NUM_SAMPLES, None, seed=seed, rule=ddim_rule(1.0), sampling_timesteps=STEPS, progress=False)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that 2,000 are few
+        warnings.simplefilter("ignore")  # that they are few
         distance = fld(images)
     return dict(change=change, seed=seed, channels=channels, epochs=epochs, fld=distance,
                 training_loss=history.mean_batch_loss[-1], training_seconds=round(seconds))
@@ -89,7 +95,7 @@ def main():
     with get_context("spawn").Pool(args.jobs, maxtasksperchild=1) as pool:
         for i, found in enumerate(pool.imap_unordered(run_job, todo)):
             results["runs"].append(found)
-            results["about"] = dict(samples=NUM_SAMPLES, sampler=f"DDIM, η = 0, {STEPS} steps", judge="mnist-1", torch=torch.__version__)
+            results["about"] = dict(samples=NUM_SAMPLES, sampler=f"DDIM, η = 1, {STEPS} steps", judge="mnist-1", torch=torch.__version__)
             write_file(RESULTS, lambda p: p.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"))
             print(f"{i + 1}/{len(todo)}", results["runs"][-1], flush=True)
 
