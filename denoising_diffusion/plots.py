@@ -215,20 +215,20 @@ def plot_steps(
     return fig
 
 # %% ../nbs/23_plots.ipynb #4f02be42
-def _board(width: int, height: int, gap: int = 8, top: int = 30):
+def _board(width: int, height: int, gap: int = 8, titles: bool = True):
     "A figure of exact pixels with two axes side by side"
-    full_width, full_height = 2 * width + 3 * gap, height + gap + top
+    full_width, full_height = 2 * width + 3 * gap, height + gap + (30 if titles else gap)
     fig = _figure(full_width / 100, full_height / 100, dpi=100)
     axs = [fig.add_axes((left / full_width, gap / full_height, width / full_width, height / full_height))
            for left in (gap, width + 2 * gap)]
-    axs[1].set_title(r"$\hat{x}_0$", fontsize=11, color=_ink)
+    if titles: axs[1].set_title(r"$\hat{x}_0$", fontsize=11, color=_ink)
     return fig, axs
 
-def _snap(fig, ax, t: int):
-    "The figure as a picture, with the time in the title of `ax`"
+def _snap(fig, ax, t: int | None):
+    "The figure as a picture, with the time in the title of `ax`, if one is given"
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
-    ax.set_title(f"$x_t$,  $t = {t}$", fontsize=11, color=_ink)
+    if t is not None: ax.set_title(f"$x_t$,  $t = {t}$", fontsize=11, color=_ink)
     canvas = FigureCanvasAgg(fig)
     canvas.draw()
     return Image.fromarray(np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))
@@ -241,17 +241,18 @@ def points_frames(
     labels=None,                 # (N,) ints for the colours
     limit: float | None = None,  # the window is ±limit; by default at least 1.2
     size: int = 300,             # side of a panel in pixels
+    titles: bool = True,         # say above which is which, and the time
 ) -> list:                       # PIL images, one for each step
     "Frames of points: x_t on the left, x̂_0 on the right"
     steps = _check_steps(steps)
     xs, starts, data, limit = _points_of(steps, data, limit)
-    fig, axs = _board(size, size)
+    fig, axs = _board(size, size, titles=titles)
     dots = [_scatter(_scatter_axes(ax, data, limit), points[0], labels) for ax, points in zip(axs, (xs, starts))]
     places, frames = [which for _, which in _by_label(len(xs[0]), labels)], []
     for s, *both in zip(steps, xs, starts):
         for lines, points in zip(dots, both):
             for line, which in zip(lines, places): line.set_data(*points[which].T.numpy())
-        frames.append(_snap(fig, axs[0], s.t))
+        frames.append(_snap(fig, axs[0], s.t if titles else None))
     return frames
 
 # %% ../nbs/23_plots.ipynb #3e6be6f5
