@@ -19,6 +19,7 @@ _names = {
     "frechet": "LeNet5 frechet_distance fld",
     "plots": "image_grid",
     "pretrained": "load_pretrained save_pretrained",
+    "widgets": "stepper forward_stepper schedule_explorer guidance_explorer ddim_explorer",
     "cli": "ddpm_sample ddpm_train ddpm_fld ddpm_judge",
 }
 _module_of = {name: module for module, names in _names.items() for name in names.split()}

@@ -42,4 +42,11 @@ from .training import train as train, batched_loss as batched_loss, batched_metr
 from .frechet import LeNet5 as LeNet5, frechet_distance as frechet_distance, fld as fld
 from .plots import image_grid as image_grid
 from .pretrained import load_pretrained as load_pretrained, save_pretrained as save_pretrained
+from .widgets import (
+    stepper as stepper,
+    forward_stepper as forward_stepper,
+    schedule_explorer as schedule_explorer,
+    guidance_explorer as guidance_explorer,
+    ddim_explorer as ddim_explorer,
+)
 from .cli import ddpm_sample as ddpm_sample, ddpm_train as ddpm_train, ddpm_fld as ddpm_fld, ddpm_judge as ddpm_judge

@@ -59,10 +59,11 @@ def test_the_recipe_is_that_of_the_package(root, monkeypatch):
         if name != "num_epochs": assert torch.equal(torch.as_tensor(value), torch.as_tensor(ours[name]))
 
 
-@pytest.mark.parametrize("change", ["the recipe", "full precision", "the original recipe", "T = 1000"])
+@pytest.mark.parametrize("change", ["the recipe", "the original recipe", "T = 1000"])
 def test_ablation_runs(root, digits, monkeypatch, change):
     tool = load_tool(root, "ablation")
     digits(tool)
+    monkeypatch.setitem(tool.RECIPE, "dtype", None)  # half precision is very slow where the processor doesn't know it
     monkeypatch.setattr(tool, "NUM_SAMPLES", 20)
     monkeypatch.setattr(tool, "STEPS", 2)
     first, again = (tool.run(change, 1, 8, 1, 0) for _ in range(2))
@@ -75,7 +76,7 @@ def test_measures_have_what_the_notebook_shows(root, digits, monkeypatch, tmp_pa
     tool = load_tool(root, "measures")
     digits(tool)
     monkeypatch.setattr(tool, "RESULTS", tmp_path)
-    options = tool.model("numbers_guided", 40, steps=2, guidance=1.5)
+    options = tool.model("numbers_guided", 40, steps=2, guidance=1.5, half=False)
     found = json.loads(json.dumps(tool.measure("numbers_guided, few", options)))
     assert (found["n"], found["evaluations"], found["guidance_scale"], found["eta"]) == (40, 4, 1.5, 1.0)
     assert set(found["fld"]) == {"mnist-1", "mnist-1-check"} and found["fld"]["mnist-1"] != found["fld"]["mnist-1-check"]

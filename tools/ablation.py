@@ -49,7 +49,6 @@ CHANGES = {  # what is changed of `RECIPE`
     "min-SNR weights, γ = 5": dict(time_weights=min_snr_weights(BETAS)),
     "weights not averaged": dict(ema_decay=None),
     "constant rate": dict(lr_schedule=constant),
-    "half the rate": dict(lr=1e-3),
     "twice the rate": dict(lr=4e-3),
     "batch 32": dict(batch_size=32),
     "batch 128": dict(batch_size=128),

@@ -4,7 +4,8 @@
     python tools/measures.py --only numbers_guided  # what has this in its name
 
 A measure goes to nbs/results/numbers.json as soon as it is there, its pictures lie beside it, and what is there is not
-measured again. MNIST is read from the folder that `DENOISING_DIFFUSION_DATA` names.
+measured again; two of these commands, with another `--only` each, can share the work. MNIST is read from the folder that
+`DENOISING_DIFFUSION_DATA` names.
 """
 import argparse
 import json
@@ -24,12 +25,13 @@ RESULTS = Path(__file__).resolve().parent.parent/"nbs"/"results"
 JUDGES = "mnist-1", "mnist-1-check"  # the second one takes part in no choice
 SCALE = 1.25  # of guidance, for the table
 SCALES = 1, 1.1, 1.25, 1.5, 2, 3, 5, 10
-STEPS, ETAS = (5, 10, 20, 50), (0.0, 1.0)
+STEPS, ETAS = (5, 10, 20, 50), (0.0, 0.5, 1.0)
 
 
-def model(source: str, n: int = 10_000, *, sampler: str = "ddim", steps: int = 20, eta: float = 1.0, guidance: float = 1.0) -> dict:
-    "What to draw, in the words of `ddpm_fld`"
-    return dict(source=source, n=n, guidance=guidance, steps=steps, sampler=sampler, eta=eta, seed=0)
+def model(source: str, n: int = 10_000, *, sampler: str = "ddim", steps: int = 20, eta: float = 1.0, guidance: float = 1.0,
+          half: bool = True) -> dict:
+    "What to draw, in the words of `ddpm_fld`; in half precision if nothing else is said, which one row of the table holds against full"
+    return dict(source=source, n=n, guidance=guidance, steps=steps, sampler=sampler, eta=eta if sampler == "ddim" else 0.0, seed=0, half=half)
 
 
 def measures() -> dict:
@@ -37,6 +39,7 @@ def measures() -> dict:
     table = {f"real: {kind}": dict(source=kind) for kind in ("test", "training", "noise")}
     table["numbers_guided"] = model("numbers_guided", guidance=SCALE)
     table["numbers, DDIM 20"] = model("numbers")
+    table["numbers, DDIM 20, full precision"] = model("numbers", half=False)
     table["numbers"] = model("numbers", sampler="ddpm", steps=100)
     table["numbers_no_attention"] = model("numbers_no_attention", sampler="ddpm", steps=100)
     scales = {f"numbers_guided, scale {w:g}": model("numbers_guided", 2_000, guidance=w) for w in SCALES}
@@ -83,10 +86,10 @@ def measure(name: str, options: dict) -> dict:
     if name.startswith("real: "):
         images, labels = real_digits(options["source"])
         return options | dict(n=len(images), **judged(images, labels))
-    images, labels, how = draw_digits(options["source"], load_judge(JUDGES[0]), *(options[k] for k in ("n", "guidance", "steps", "sampler", "eta", "seed")),
-                                      half=False, device=None, progress=True)
+    images, labels, how = draw_digits(options["source"], load_judge(JUDGES[0]), *(options[k] for k in ("n", "guidance", "steps", "sampler", "eta", "seed", "half")),
+                                      device=None, progress=True)
     found = dict(source=options["source"], n=len(images), **how, **judged(images, labels))
-    if options["n"] < 10_000: return found
+    if options["n"] < 10_000 or not options["half"]: return found
     image_grid(images[:64], 8, scale=2).save(RESULTS/f"{name.replace(', ', '_').replace(' ', '_').lower()}.png")
     return found if labels is None else found | compared(images, labels)
 
@@ -95,18 +98,20 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", default="", help="measure only what has this in its name")
     only, path = parser.parse_args().only, RESULTS/"numbers.json"
-    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     RESULTS.mkdir(exist_ok=True)
+    kept = lambda: json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for name, options in measures().items():
-        if only not in name or name in results: continue
+        if only not in name or name in kept(): continue
         if not name.startswith("real: ") and options["source"] not in pretrained_names():
             print(f"{name}: the package has no such weights")
             continue
         print(name, flush=True)
-        results[name] = measure(name, options)
-        lines = ",\n".join(f"{json.dumps(k, ensure_ascii=False)}: {json.dumps(v, ensure_ascii=False)}" for k, v in results.items())
+        found = measure(name, options)
+        results = kept() | {name: found}
+        in_order = {k: results[k] for k in [*measures(), *results] if k in results}
+        lines = ",\n".join(f"{json.dumps(k, ensure_ascii=False)}: {json.dumps(v, ensure_ascii=False)}" for k, v in in_order.items())
         write_file(path, lambda p: p.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8"))
-        print({k: results[name].get(k) for k in ("fld", "accuracy")}, flush=True)
+        print({k: found.get(k) for k in ("fld", "accuracy")}, flush=True)
 
 
 if __name__ == "__main__": main()
