@@ -11,13 +11,16 @@ ROOT = Path(__file__).resolve().parent.parent
 def root() -> Path: return ROOT
 
 
-@pytest.fixture(scope="session")
-def readme_tool():
-    "tools/readme.py as a module"
-    spec = importlib.util.spec_from_file_location("readme_tool", ROOT/"tools"/"readme.py")
+def load_tool(name: str):
+    "tools/NAME.py as a module"
+    spec = importlib.util.spec_from_file_location(f"{name}_tool", ROOT/"tools"/f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def readme_tool(): return load_tool("readme")
 
 
 def read_nb(path) -> dict:

@@ -1,33 +1,26 @@
 """The steppers in a real browser: live in JupyterLab, and as a page with the network cut. Without Chromium they are skipped."""
-import os
+import base64
 import shutil
-import socket
-import statistics
-import subprocess
-import sys
-import time
-import urllib.request
 
 import pytest
-import torch
-from conftest import ROOT
+from conftest import ROOT, load_tool
 
 from denoising_diffusion import load_pretrained
 from denoising_diffusion.ddim import ddim_rule
 from denoising_diffusion.widgets import sample_film
 
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-PICTURE = ".ddpm-player img"
+tool = load_tool("browser")
+wait_for, PICTURE, SLIDER = tool.wait_for, tool.PICTURE, tool.SLIDER
 
 
 @pytest.fixture(scope="module")
 def chromium():
     "A browser, or a skip that says what is missing"
     api = pytest.importorskip("playwright.sync_api", reason="NO BROWSER TESTS: pip install playwright")
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+    path = tool.find_chromium()
     if path is None: pytest.skip("NO BROWSER TESTS: there is no Chromium (on Debian: apt-get install chromium)")
     with api.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=path, args=ARGS)
+        browser = p.chromium.launch(executable_path=path, args=tool.ARGS)
         yield browser
         browser.close()
 
@@ -38,15 +31,6 @@ def watched(chromium, **options):
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     return page, errors
-
-
-def wait_for(what, seconds=60):
-    "Until `what()` is true"
-    end = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < end, f"not within {seconds} seconds"
-        time.sleep(0.05)
-    return found
 
 
 # A page of its own, offline
@@ -70,9 +54,7 @@ def offline(chromium, film_page):
 
 
 def seen(page): return page.locator("img").get_attribute("src"), page.locator(".caption").inner_text()
-def expected(film, i):
-    import base64
-    return "data:image/png;base64," + base64.b64encode(film.pictures[i]).decode(), film.captions[i]
+def expected(film, i): return "data:image/png;base64," + base64.b64encode(film.pictures[i]).decode(), film.captions[i]
 
 
 def test_a_page_answers_the_keys(offline):
@@ -124,61 +106,24 @@ def test_a_page_fits_a_phone(offline):
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    "The address of a JupyterLab that serves a copy of the notebooks"
-    pytest.importorskip("jupyterlab", reason="NO BROWSER TESTS OF JUPYTERLAB: pip install jupyterlab")
-    home = tmp_path_factory.mktemp("lab")
-    shutil.copytree(ROOT/"nbs", home/"nbs", ignore=shutil.ignore_patterns("_quarto.yml", ".ipynb_checkpoints"))
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    env = dict(os.environ, JUPYTER_CONFIG_DIR=str(home/"config"), JUPYTER_DATA_DIR=str(home/"data"), JUPYTER_RUNTIME_DIR=str(home/"run"),
-               IPYTHONDIR=str(home/"ipython"))
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root", "--IdentityProvider.token=t",
-               f"--notebook-dir={home/'nbs'}", "--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"]
-    with open(home/"log", "w") as log: server = subprocess.Popen(command, env=env, stdout=log, stderr=log)
-    address = f"http://127.0.0.1:{port}"
-    def up():
-        try: return urllib.request.urlopen(f"{address}/api?token=t", timeout=1).status == 200
-        except OSError: return False
-    try:
-        wait_for(up)
-        yield address
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-@pytest.fixture(scope="module")
-def stepper_page(chromium, lab):
+def stepper_page(chromium, tmp_path_factory):
     "31_numbers, open in JupyterLab, with the cells run that its stepper needs"
-    page, errors = watched(chromium, viewport=dict(width=1280, height=1000))
-    page.goto(f"{lab}/lab/tree/31_numbers.ipynb?reset&token=t")
-    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
-    page.wait_for_function("""() => {
-        const kernel = jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel;
-        return kernel?.connectionStatus === 'connected' && kernel.status === 'idle';}""", timeout=60_000)
-    page.evaluate("""async () => {
-        const notebook = jupyterapp.shell.currentWidget.content;
-        for (const [i, cell] of notebook.widgets.entries()) {
-            const source = cell.model.sharedModel.getSource();
-            if (cell.model.type !== 'code' || !(source.includes('import stepper') || source.includes('import film_html') || source.startsWith('stepper('))) continue;
-            notebook.activeCellIndex = i;
-            await jupyterapp.commands.execute('notebook:run-cell');
-        }}""")
-    page.wait_for_selector(PICTURE, timeout=60_000)
-    page.locator(PICTURE).scroll_into_view_if_needed()
-    yield page
-    assert [e for e in errors if "favicon" not in e] == []
-    page.close()
+    pytest.importorskip("jupyterlab", reason="NO BROWSER TESTS OF JUPYTERLAB: pip install jupyterlab")
+    folder = tmp_path_factory.mktemp("lab")
+    shutil.copy(ROOT/"nbs"/"31_numbers.ipynb", folder)
+    with tool.serve_lab(folder) as address:
+        page, errors = watched(chromium, viewport=dict(width=1280, height=1000))
+        tool.open_notebook(page, address, "31_numbers.ipynb")
+        tool.run_cells(page, "make_film, stepper", 'stepper("numbers_guided"')
+        tool.wait_for_film(page)
+        page.locator(PICTURE).scroll_into_view_if_needed()
+        yield page
+        assert errors == []
+        page.close()
 
 
 def picture(page): return page.locator(PICTURE).get_attribute("src")
-def caption(page): return next(t for t in page.locator(".ddpm-player .widget-html-content").all_inner_texts() if "t = " in t or t.startswith("t"))
-def sampled(page):
-    "Wait until the bar is gone and a last picture is there"
-    wait_for(lambda: page.locator(".ddpm-player .widget-hprogress").evaluate("b => getComputedStyle(b).visibility") == "hidden" and picture(page))
-    page.wait_for_timeout(200)
+def caption(page): return next(t for t in page.locator(".ddpm-player .widget-html-content").all_inner_texts() if t.startswith("t = "))
 
 
 def press(page, key):
@@ -190,8 +135,7 @@ def press(page, key):
 
 def test_keys_turn_the_pages(stepper_page):
     page = stepper_page
-    sampled(page)
-    page.locator(".ddpm-player .widget-slider .noUi-handle").last.focus()
+    page.locator(SLIDER).focus()
     assert "t = 0," in caption(page)
     press(page, "ArrowLeft")
     wait_for(lambda: "t = 1," in caption(page), 5)
@@ -203,7 +147,7 @@ def test_keys_turn_the_pages(stepper_page):
 
 def test_the_slider_can_be_dragged(stepper_page):
     page, was = stepper_page, picture(stepper_page)
-    handle = page.locator(".ddpm-player .widget-slider .noUi-handle").last
+    handle = page.locator(SLIDER)
     box = handle.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
@@ -222,17 +166,17 @@ def test_play_plays(stepper_page):
 
 def test_another_label_and_scale_give_other_pictures(stepper_page):
     page = stepper_page
-    page.locator(".ddpm-player .widget-slider .noUi-handle").last.focus()
+    page.locator(SLIDER).focus()
     page.keyboard.press("End")
     wait_for(lambda: "t = 0," in caption(page), 5)
     pictures = [picture(page)]
     page.locator(".ddpm-player select").nth(1).select_option("7")
     page.wait_for_timeout(500)
-    sampled(page)
+    tool.wait_for_film(page)
     pictures.append(picture(page))
     page.locator(".ddpm-player .widget-slider .noUi-handle").first.focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_timeout(500)
-    sampled(page)
+    tool.wait_for_film(page)
     pictures.append(picture(page))
     assert len(set(pictures)) == 3

@@ -1,19 +1,12 @@
 """The commands in tools/ that make the figures of nbs/31_numbers.ipynb, run small, on digits that are only noise."""
-import importlib.util
 import json
 
 import pytest
 import torch
+from conftest import load_tool
 
 from denoising_diffusion import GaussianDiffusion, cosine_beta_schedule
 from denoising_diffusion.frechet import load_judge
-
-
-def load_tool(root, name):
-    spec = importlib.util.spec_from_file_location(f"{name}_tool", root/"tools"/f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -26,10 +19,10 @@ def digits(monkeypatch):
     return use
 
 
-def test_min_snr_weights(root):
+def test_min_snr_weights():
     "For v, which weights an error of x̂_0 by SNR + 1: SNR where the ratio is at most γ, and γ above"
     betas = cosine_beta_schedule(100)
-    weights = load_tool(root, "ablation").min_snr_weights(betas, gamma=5.0)
+    weights = load_tool("ablation").min_snr_weights(betas, gamma=5.0)
     diffusion = GaussianDiffusion(betas, 1, None)
     for t in (1, 10, 30, 50, 100):
         signal, noise = diffusion.level(t, torch.zeros(1, 1))
@@ -37,9 +30,9 @@ def test_min_snr_weights(root):
         assert weights[t - 1].item() == pytest.approx(min(snr, 5) / (snr + 1), rel=1e-9)
 
 
-def test_each_change_changes_one_thing(root):
+def test_each_change_changes_one_thing():
     "But for the original recipe, which is another recipe altogether; with the prediction and the schedule go their times"
-    tool = load_tool(root, "ablation")
+    tool = load_tool("ablation")
     changed = {name: {k for k in options if k != "time_weights"} or set(options) for name, options in tool.CHANGES.items()}
     assert changed.pop("the recipe") == set()
     assert len(changed.pop("the original recipe")) > 3
@@ -49,8 +42,8 @@ def test_each_change_changes_one_thing(root):
     assert same == []
 
 
-def test_the_recipe_is_that_of_the_package(root, monkeypatch):
-    tool, cli = load_tool(root, "ablation"), __import__("denoising_diffusion.cli").cli
+def test_the_recipe_is_that_of_the_package(monkeypatch):
+    tool, cli = load_tool("ablation"), __import__("denoising_diffusion.cli").cli
     monkeypatch.setattr(cli, "load_mnist", lambda split: (torch.zeros(100, 1, 28, 28, dtype=torch.uint8), torch.ones(100, dtype=torch.long)))
     recipe = cli.numbers_recipe()
     ours = dict(tool.RECIPE, prediction=None, dtype=None)
@@ -60,8 +53,8 @@ def test_the_recipe_is_that_of_the_package(root, monkeypatch):
 
 
 @pytest.mark.parametrize("change", ["the recipe", "the original recipe", "T = 1000"])
-def test_ablation_runs(root, digits, monkeypatch, change):
-    tool = load_tool(root, "ablation")
+def test_ablation_runs(digits, monkeypatch, change):
+    tool = load_tool("ablation")
     digits(tool)
     monkeypatch.setitem(tool.RECIPE, "dtype", None)  # half precision is very slow where the processor doesn't know it
     monkeypatch.setattr(tool, "NUM_SAMPLES", 20)
@@ -72,8 +65,8 @@ def test_ablation_runs(root, digits, monkeypatch, change):
     assert tool.run(change, 2, 8, 1, 0)["fld"] != first["fld"]
 
 
-def test_measures_have_what_the_notebook_shows(root, digits, monkeypatch, tmp_path):
-    tool = load_tool(root, "measures")
+def test_measures_have_what_the_notebook_shows(digits, monkeypatch, tmp_path):
+    tool = load_tool("measures")
     digits(tool)
     monkeypatch.setattr(tool, "RESULTS", tmp_path)
     options = tool.model("numbers_guided", 40, steps=2, guidance=1.5, half=False)
@@ -84,9 +77,9 @@ def test_measures_have_what_the_notebook_shows(root, digits, monkeypatch, tmp_pa
     assert not list(tmp_path.iterdir())  # pictures are made of the full 10,000 only
 
 
-def test_compared_finds_a_copy(root, digits, monkeypatch, tmp_path):
+def test_compared_finds_a_copy(digits, monkeypatch, tmp_path):
     "A drawn digit that is a training digit is nearer than any digit held back"
-    tool = load_tool(root, "measures")
+    tool = load_tool("measures")
     digits(tool)
     monkeypatch.setattr(tool, "RESULTS", tmp_path)
     train, _ = tool.split_validation(digits.images, digits.labels, fraction=0.1, seed=0)
@@ -95,8 +88,8 @@ def test_compared_finds_a_copy(root, digits, monkeypatch, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["means.png", "nearest.png"]
 
 
-def test_noise_has_no_labels_but_is_read_all_the_same(root):
-    tool = load_tool(root, "measures")
+def test_noise_has_no_labels_but_is_read_all_the_same():
+    tool = load_tool("measures")
     noise, labels = tool.real_digits("noise")
     assert (tuple(noise.shape), labels) == ((10_000, 1, 28, 28), None)
     found = tool.judged(noise[:600], None)
