@@ -49,6 +49,7 @@ def test_the_blocks_do_what_they_are_for(blocks):
 def test_links_are_turned_to_the_top_folder(readme_tool):
     turn = readme_tool.relink
     assert turn("![x](images/a.png)") == "![x](nbs/images/a.png)"
+    assert turn("[![x](images/a.png)](30_spiral.ipynb)") == "[![x](nbs/images/a.png)](nbs/30_spiral.ipynb)"
     assert turn("[s](00_schedules.ipynb#linear)") == "[s](nbs/00_schedules.ipynb#linear)"
     assert turn("[c](../CONTRIBUTING.md)") == "[c](CONTRIBUTING.md)"
     assert turn('<img src="images/a.png">') == '<img src="nbs/images/a.png">'

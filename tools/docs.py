@@ -14,6 +14,7 @@ import nbformat
 import yaml
 from jinja2 import DictLoader
 from nbconvert import HTMLExporter
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbdev.config import get_config
 from nbdev.quarto import nbdev_sidebar, refresh_quarto_yml
 from nbdev.serve import proc_nbs
@@ -25,7 +26,7 @@ TEMPLATE = """{%- extends 'base/display_priority.j2' -%}
 {%- block codecell %}<div class="cell">{{ super() }}</div>{% endblock -%}
 {%- block input %}{% if cell.source %}<div class="sourceCode"><pre><code>{{ cell.source | e }}</code></pre></div>{% endif %}{% endblock -%}
 {%- block output %}<div class="cell-output">{{ super() }}</div>{% endblock -%}
-{%- block execute_result %}{{ self.data_priority() }}{% endblock -%}
+{%- block execute_result %}{% block data_priority scoped %}{{ super() }}{% endblock %}{% endblock -%}
 {%- block stream %}<pre>{{ output.text | ansi2html }}</pre>{% endblock -%}
 {%- block data_png %}<img alt="{{ cell.metadata.alt | e }}" src="data:image/png;base64,{{ output.data['image/png'] }}">{% endblock -%}
 {%- block data_svg %}{{ output.data['image/svg+xml'] }}{% endblock -%}
@@ -40,7 +41,9 @@ SHELL = """<!doctype html>
 body {{ margin: 0; font-family: system-ui, sans-serif; }} body.quarto-dark {{ color-scheme: dark; background: {bg}; color: {fg}; }}
 .quarto-dark a {{ color: {link}; }} pre {{ overflow-x: auto; padding: 0.5rem 0.75rem; margin: 0; }}
 nav, main {{ padding: 1rem; box-sizing: border-box; }} main {{ min-width: 0; width: 100%; }} nav {{ font-size: 0.9em; }}
-@media (min-width: 60rem) {{ body {{ display: flex; justify-content: center; gap: 3rem; }} nav {{ flex: 0 0 11rem; }} nav a, nav b {{ display: block; }} }}
+@media (min-width: 60rem) {{
+  body {{ display: flex; justify-content: center; gap: 3rem; }} nav {{ flex: 0 0 11rem; }} nav a, nav b {{ display: block; }}
+}}
 </style></head>
 <body class="quarto-light"><script>if (matchMedia("(prefers-color-scheme: dark)").matches) document.body.className = "quarto-dark"</script>
 <nav>{nav}</nav><main class="content"><h1>{title}</h1><p class="lead">{description}</p>
@@ -72,6 +75,9 @@ def read(path: Path):
         options = yaml.safe_load(re.sub(r"^#\| ?", "", head, flags=re.M)) or {}
         cell.source = cell.source[len(head):].strip("\n") if options.get("echo", True) else ""
         cell.metadata["alt"] = options.get("fig-alt", "")
+        for data in (output.get("data", {}) for output in cell.outputs):  # attributes are for Pandoc
+            if "text/markdown" in data: data["text/markdown"] = re.sub(r'\{target="_blank"[^}]*\}', "", data["text/markdown"])
+    nb.cells = [c for c in nb.cells if c.cell_type != "raw"]
     return nb, yaml.safe_load(raw.strip().strip("-")) or {}
 
 
@@ -89,11 +95,13 @@ def render(paths: list) -> dict:
     heads = {name: head for name, (_, head) in notebooks.items()}
     dark = dict(re.findall(r"^\$([\w-]+): (#\w+);", (folder/"dark.scss").read_text(encoding="utf-8"), flags=re.M))
     shell = dict(nav=sidebar(folder, heads), bg=dark["body-bg"], fg=dark["body-color"], link=dark["primary"])
-    exporter = HTMLExporter(extra_loaders=[DictLoader({"page.j2": TEMPLATE})], template_file="page.j2")
+    exporter = HTMLExporter(extra_loaders=[DictLoader({"page.j2": TEMPLATE})], template_file="page.j2", exclude_anchor_links=True)
+    exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)
     page_of = lambda m: f'href="{heads[m.group(1)]["output-file"]}' if m.group(1) in heads else m.group()
+    filler = ' alt="No description has been provided for this image"'  # nbconvert's, where there is none
     pages = {}
     for name, (nb, head) in notebooks.items():
-        body = re.sub(r'href="([\w.]+\.ipynb)', page_of, exporter.from_notebook_node(nb)[0])
+        body = re.sub(r'href="([\w.]+\.ipynb)', page_of, exporter.from_notebook_node(nb)[0].replace(filler, ""))
         pages[head["output-file"]] = SHELL.format(title=head["title"], description=head.get("description", ""), body=body, **shell)
     return pages
 

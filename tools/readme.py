@@ -18,7 +18,7 @@ NOTE = "<!-- Written from nbs/index.ipynb by tools/readme.py: edit the notebook,
 
 _directive = re.compile(r"^#\|\s*(\S+?):?(?:\s+(.*))?$", re.M)
 _fence = re.compile(r"(^(?:```|~~~).*?^(?:```|~~~)[ \t]*$)", re.M | re.S)
-_link = re.compile(r"(!?\[[^\]]*\]\()([^)\s]+)")
+_link = re.compile(r"((?:!?\[[^\]]*|\))\]\()([^)\s]+)")  # also of a picture that is a link: [![…](picture)](target)
 _attr = re.compile(r"""(<(?:img|a)\b[^>]*?\b(?:src|href)=["'])([^"']+)""")
 
 
