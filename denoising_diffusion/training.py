@@ -210,11 +210,14 @@ def average_parameters(self: EMA) -> Iterator[None]:
     finally: self.swap()
 
 @patch
-def state_dict(self: EMA) -> dict: return dict(num_updates=self.num_updates, average=self.average)
+def state_dict(self: EMA) -> dict:
+    "The average and how often it was updated, for a checkpoint"
+    return dict(num_updates=self.num_updates, average=self.average)
 
 @patch
 @torch.no_grad()
 def load_state_dict(self: EMA, state: dict) -> None:
+    "Go on with an average from a checkpoint"
     self.num_updates = state["num_updates"]
     for name, average in self.average.items(): average.copy_(state["average"][name])
 

@@ -159,6 +159,7 @@ class UNet(nn.Module):
 def forward(self: UNet, x: Tensor, # (B, in_channels, H, W)
     t: Tensor, # LongTensor (B,) in 0 … T
 ) -> Tensor: # (B, in_channels, H, W)
+    "What the network predicts at x_t"
     check_images(x, self.in_channels, self.side_multiple)
     check_times(x, t)
     return self.layers(x, self.time_embedding(t))
@@ -197,6 +198,7 @@ class UNetFixed(nn.Module):
 def forward(self: UNetFixed, x: Tensor, # (B, in_channels, H, W)
     t: Tensor, # LongTensor (B,) in 0 … T
 ) -> Tensor: # (B, in_channels, H, W)
+    "What the network predicts at x_t"
     check_images(x, self.in_channels, self.side_multiple)
     check_times(x, t)
     emb = self.time_embedding(t)
@@ -254,6 +256,7 @@ def forward(self: UNetConditioned, x: Tensor, # (B, in_channels, H, W)
     t: Tensor, # LongTensor (B,) in 0 … T
     labels: Tensor | int | None = None, # (B,) in 0 … K, one for all, or none: 0
 ) -> Tensor: # (B, in_channels, H, W)
+    "What the network predicts at x_t"
     check_images(x, self.in_channels, self.side_multiple)
     check_times(x, t)
     labels = labels_for(x, labels, self.num_classes)
