@@ -23,8 +23,8 @@ from denoising_diffusion.training import to_floats
 
 RESULTS = Path(__file__).resolve().parent.parent/"nbs"/"results"
 JUDGES = "mnist-1", "mnist-1-check"  # the second one takes part in no choice
-SCALE = 1.25  # of guidance, for the table
-SCALES = 1, 1.1, 1.25, 1.5, 2, 3, 5, 10
+SCALE, ETA = 1.25, 0.5  # of guidance and its sampler, for the table
+SCALES = 1, 1.25, 1.5, 2, 3, 5, 10
 STEPS, ETAS = (5, 10, 20, 50), (0.0, 0.5, 1.0)
 
 
@@ -37,12 +37,12 @@ def model(source: str, n: int = 10_000, *, sampler: str = "ddim", steps: int = 2
 def measures() -> dict:
     "All there is to measure, by name: a table of 10,000 digits each, then sweeps of 2,000"
     table = {f"real: {kind}": dict(source=kind) for kind in ("test", "training", "noise")}
-    table["numbers_guided"] = model("numbers_guided", guidance=SCALE)
+    table["numbers_guided"] = model("numbers_guided", guidance=SCALE, eta=ETA)
     table["numbers, DDIM 20"] = model("numbers")
     table["numbers, DDIM 20, full precision"] = model("numbers", half=False)
     table["numbers"] = model("numbers", sampler="ddpm", steps=100)
     table["numbers_no_attention"] = model("numbers_no_attention", sampler="ddpm", steps=100)
-    scales = {f"numbers_guided, scale {w:g}": model("numbers_guided", 2_000, guidance=w) for w in SCALES}
+    scales = {f"numbers_guided, scale {w:g}": model("numbers_guided", 2_000, guidance=w, eta=ETA) for w in SCALES}
     steps = {f"numbers, {n} steps, η = {eta:g}": model("numbers", 2_000, steps=n, eta=eta) for n in STEPS for eta in ETAS}
     return table | scales | steps | {"numbers, 100 steps": model("numbers", 2_000, sampler="ddpm", steps=100)}
 
