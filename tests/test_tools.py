@@ -59,10 +59,10 @@ def test_ablation_runs(digits, monkeypatch, change):
     monkeypatch.setitem(tool.RECIPE, "dtype", None)  # half precision is very slow where the processor doesn't know it
     monkeypatch.setattr(tool, "NUM_SAMPLES", 20)
     monkeypatch.setattr(tool, "STEPS", 2)
-    first, again = (tool.run(change, 1, 8, 1, 0) for _ in range(2))
+    first, again = (tool.run(change, 1, 8, 1, 300, 0) for _ in range(2))
     assert first["fld"] > 10 and first["training_loss"] > 0
     assert {k: v for k, v in first.items() if k != "training_seconds"} == {k: v for k, v in again.items() if k != "training_seconds"}
-    assert tool.run(change, 2, 8, 1, 0)["fld"] != first["fld"]
+    assert tool.run(change, 2, 8, 1, 300, 0)["fld"] != first["fld"]
 
 
 def test_measures_have_what_the_notebook_shows(digits, monkeypatch, tmp_path):

@@ -1,8 +1,8 @@
 """Which parts of the recipe for the digits matter? One change at a time, some seeds each, judged by FLD.
 
-    python tools/ablation.py --channels 8 --epochs 1 --seeds 3 --jobs 2
+    python tools/ablation.py --channels 8 --epochs 1 --digits 27000 --seeds 3 --jobs 2
 
-Each run trains a U-Net on the 54,000 training digits and draws 1,000 digits in 20 steps of DDIM with η = 1.
+Each run trains a U-Net on training digits of MNIST and draws 1,000 digits in 20 steps of DDIM with η = 1.
 What it finds goes to nbs/results/ablation.json as soon as it is found; the same command skips what is there, and goes on with the rest.
 MNIST is read from the folder that `DENOISING_DIFFUSION_DATA` names.
 """
@@ -58,7 +58,7 @@ CHANGES = {  # what is changed of `RECIPE`
 }
 
 
-def run(change: str, seed: int, channels: int, epochs: int, threads: int) -> dict:
+def run(change: str, seed: int, channels: int, epochs: int, digits: int, threads: int) -> dict:
     "One training and its measure"
     if threads: torch.set_num_threads(threads)
     options = dict(RECIPE, betas=BETAS) | CHANGES[change]
@@ -67,13 +67,13 @@ def run(change: str, seed: int, channels: int, epochs: int, threads: int) -> dic
     diffusion = GaussianDiffusion(betas, (1, 28, 28), UNet(1, channels, len(betas)), prediction=prediction)
     train_data, _ = split_validation(load_mnist("train")[0], fraction=0.1, seed=0)
     start = time.perf_counter()
-    history = train(diffusion, train_data, num_epochs=epochs, seed=seed, progress=False, **options)
+    history = train(diffusion, train_data[:digits], num_epochs=epochs, seed=seed, progress=False, **options)
     seconds = time.perf_counter() - start
     images = sample_chunks(diffusion, NUM_SAMPLES, None, seed=seed, rule=ddim_rule(1.0), sampling_timesteps=STEPS, progress=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that they are few
         distance = fld(images)
-    return dict(change=change, seed=seed, channels=channels, epochs=epochs, fld=distance,
+    return dict(change=change, seed=seed, channels=channels, epochs=epochs, digits=digits, fld=distance,
                 training_loss=history.mean_batch_loss[-1], training_seconds=round(seconds))
 
 
@@ -83,14 +83,16 @@ def run_job(job: tuple) -> dict: return run(*job)
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--channels", type=int, default=16, help="width of the U-Net; 16 is that of the shipped ones")
-    parser.add_argument("--epochs", type=int, default=15, help="how often to go through the 54,000 digits")
+    parser.add_argument("--epochs", type=int, default=15, help="how often to go through the digits")
+    parser.add_argument("--digits", type=int, default=54_000, help="how many of the 54,000 training digits")
     parser.add_argument("--seeds", type=int, default=3, help="how many trainings of each kind")
     parser.add_argument("--jobs", type=int, default=1, help="how many runs at a time, each with one thread if more than one")
     args = parser.parse_args()
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"runs": []}
-    done = {(r["change"], r["seed"], r["channels"], r["epochs"]) for r in results["runs"]}
-    todo = [(change, seed, args.channels, args.epochs, 1 if args.jobs > 1 else 0)
-            for seed in range(args.seeds) for change in CHANGES if (change, seed, args.channels, args.epochs) not in done]
+    size = args.channels, args.epochs, args.digits
+    done = {tuple(r[k] for k in ("change", "seed", "channels", "epochs", "digits")) for r in results["runs"]}
+    todo = [(change, seed, *size, 1 if args.jobs > 1 else 0)
+            for seed in range(args.seeds) for change in CHANGES if (change, seed, *size) not in done]
     with get_context("spawn").Pool(args.jobs, maxtasksperchild=1) as pool:
         for i, found in enumerate(pool.imap_unordered(run_job, todo)):
             results["runs"].append(found)
