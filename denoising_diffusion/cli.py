@@ -30,7 +30,7 @@ from .diffusion import GaussianDiffusion
 from .frechet import Judge, fld, load_judge, make_judge, report, save_judge
 from .plots import image_frames, image_grid, plot_points, points_frames, save_gif, save_image
 from .pretrained import load_pretrained, pretrained_names, save_pretrained
-from .sampling import ddpm_rule, reverse_process
+from .sampling import ddpm_rule, reverse_process, time_grid
 from .schedules import cosine_beta_schedule, logsnr_beta_schedule
 from .training import clipped_snr_weights, find_device, read_checkpoint, train
 from .unet import UNet, UNetConditioned
@@ -97,12 +97,14 @@ def take_turns(labels: list[int], n: int) -> Tensor | None:  # LongTensor (n,), 
     "`labels` again and again, until there are n"
     return torch.tensor(labels).repeat(-(-n // len(labels)))[:n] if labels else None
 
-def find_process(diffusion: GaussianDiffusion, sampler: str, steps: int | None, eta: float, guidance: float | None) -> dict:
+def find_process(diffusion: GaussianDiffusion, sampler: str, steps: int | None, eta: float, guidance: float | None,
+                 power: float = 1.0) -> dict:
     "The options of `reverse_process` that a command's options stand for"
     if sampler not in ("ddpm", "ddim"): raise ValueError(f"sampler must be ddpm or ddim, not {sampler!r}")
     if eta and sampler != "ddim": raise ValueError(f"eta = {eta} is for the sampler ddim, not for {sampler}")
     scale = diffusion.card.get("guidance_scale", 1.0) if guidance is None else guidance
-    return dict(rule=ddim_rule(eta) if sampler == "ddim" else ddpm_rule, sampling_timesteps=steps, guidance_scale=scale)
+    times = time_grid(diffusion.num_timesteps, steps, power)
+    return dict(rule=ddim_rule(eta) if sampler == "ddim" else ddpm_rule, sampling_timesteps=times, guidance_scale=scale)
 
 # %% ../nbs/26_cli.ipynb #c8fd57ba
 @call_parse
@@ -115,6 +117,7 @@ def ddpm_sample(
     steps: int | None = None,  # how many steps to take; if not given, all that the model was trained for
     sampler: str = "ddpm",  # the rule for a step: ddpm or ddim
     eta: float = 0.0,  # for ddim: the share of fresh noise, 0 … 1
+    power: float = 1.0,  # how the steps are spread: below 1, more of them at the noisy end; 1, evenly
     seed: int = 0,  # the same seed gives the same picture
     out: str = "samples.png",  # .png for the samples, .gif for the way there
     columns: int | None = None,  # of the grid; if not given, one for each label
@@ -129,7 +132,7 @@ def ddpm_sample(
     turns = find_labels(class_names(diffusion), labels)
     which = take_turns(turns, n)
     walk = reverse_process(diffusion, n, which, generator=torch.Generator(diffusion.device).manual_seed(seed),
-                           progress=not quiet, **find_process(diffusion, sampler, steps, eta, guidance))
+                           progress=not quiet, **find_process(diffusion, sampler, steps, eta, guidance, power))
     kept = deque(walk, maxlen=None if path.suffix.lower() == ".gif" else 1)
     print(draw_steps(list(kept), path, columns or (len(turns) if 1 < len(turns) <= n else None), which))
 
@@ -303,19 +306,19 @@ def check_judge(judge: Judge, diffusion: GaussianDiffusion) -> None:
 
 def draw_digits(
     model: str, judge: Judge, n: int, guidance: float | None, steps: int | None, sampler: str, eta: float, seed: int, half: bool,
-    device: str | None, progress: bool,
+    device: str | None, progress: bool, power: float = 1.0,
 ) -> tuple[Tensor, Tensor | None, dict]:
     "What a model draws, the labels it was asked for, and how it was done"
     if n < 2: raise ValueError(f"n must be at least 2, not {n}")
     diffusion = load_pretrained(model).to(find_device(device))
     if diffusion.data_shape != (1, 28, 28): raise ValueError(f"{model} doesn't draw pictures of 1×28×28, but {diffusion.data_shape}")
     check_judge(judge, diffusion)
-    process = find_process(diffusion, sampler, steps, eta, guidance)
+    process = find_process(diffusion, sampler, steps, eta, guidance, power)
     labels, scale = take_turns(find_labels(class_names(diffusion), None), n), process["guidance_scale"]
     images = sample_chunks(diffusion, n, labels, seed=seed, dtype=torch.bfloat16 if half else None, progress=progress, **process)
     steps = steps or diffusion.num_timesteps
     return images, labels, dict(sampler=sampler, steps=steps, evaluations=steps * (1 if scale == 1 else 2), guidance_scale=scale,
-                                **(dict(eta=eta) if sampler == "ddim" else {}), seed=seed, half=half)
+                                **(dict(eta=eta) if sampler == "ddim" else {}), **(dict(power=power) if power != 1 else {}), seed=seed, half=half)
 
 # %% ../nbs/26_cli.ipynb #a94df25d
 @call_parse
@@ -327,6 +330,7 @@ def ddpm_fld(
     steps: int | None = None,  # how many steps to take; if not given, all
     sampler: str = "ddpm",  # the rule for a step: ddpm or ddim
     eta: float = 0.0,  # for ddim: the share of fresh noise, 0 … 1
+    power: float = 1.0,  # how the steps are spread: below 1, more of them at the noisy end; 1, evenly
     seed: int = 0,  # of what is drawn
     judge: str = "mnist-1",  # of the package, or a .safetensors file of ddpm_judge
     half: bool = False,  # draw in half precision (bfloat16): faster where the processor knows it, far slower where not
@@ -340,7 +344,7 @@ def ddpm_fld(
     judged, found = load_judge(judge), Path(source).expanduser()
     check_source(source)
     if found.is_dir() or found.suffix.lower() in (".npy", ".npz"): images, labels, result = read_images(found), None, {}
-    else: images, labels, result = draw_digits(source, judged, n, guidance, steps, sampler, eta, seed, half, device, not quiet)
+    else: images, labels, result = draw_digits(source, judged, n, guidance, steps, sampler, eta, seed, half, device, not quiet, power)
     result = dict(source=source, n=len(images), **result, judge=judge, stretch=stretch, fld=fld(images, judged, stretch=stretch))
     if labels is not None: result["accuracy"] = report(images, labels, judged)["accuracy"]
     if path: write_file(path, lambda p: p.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"))

@@ -54,7 +54,7 @@ def ddim_sample(
 # %% ../nbs/04_ddim.ipynb #40dc812e
 def ddim_sample_loop(
     diffusion: GaussianDiffusion,
-    sampling_timesteps: int,  # how many steps to take from T to 0; 1 … T
+    sampling_timesteps: int | Sequence[int],  # how many steps to take from T to 0; 1 … T; or the times themselves (see `time_grid`)
     n_or_shape: int | Sequence[int],  # how many samples, or their whole shape with the batch first
     labels: int | Tensor | None = None,  # one label or LongTensor (B,); 0 … K
     *,

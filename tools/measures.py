@@ -25,26 +25,29 @@ RESULTS = Path(__file__).resolve().parent.parent/"nbs"/"results"
 JUDGES = "mnist-1", "mnist-1-check"  # the second one takes part in no choice
 SCALE, ETA = 1.25, 0.5  # of guidance and its sampler, for the table
 SCALES = 1, 1.25, 1.5, 2, 3, 5, 10
-STEPS, ETAS = (5, 10, 20, 50), (0.0, 0.5, 1.0)
+STEPS, WAYS = (5, 10, 20, 50), ((0.0, 1.0), (1.0, 1.0), (1.0, 0.7))  # ways: η, and the power by which the times are spread
 
 
 def model(source: str, n: int = 10_000, *, sampler: str = "ddim", steps: int = 20, eta: float = 1.0, guidance: float = 1.0,
-          half: bool = True) -> dict:
-    "What to draw, in the words of `ddpm_fld`; in half precision if nothing else is said, which one row of the table holds against full"
-    return dict(source=source, n=n, guidance=guidance, steps=steps, sampler=sampler, eta=eta if sampler == "ddim" else 0.0, seed=0, half=half)
+          power: float = 1.0, half: bool = True) -> dict:
+    "What to draw, in the words of `ddpm_fld`; in half precision if nothing else is said, which one measure holds against full"
+    return dict(source=source, n=n, guidance=guidance, steps=steps, sampler=sampler, eta=eta if sampler == "ddim" else 0.0,
+                power=power, seed=0, half=half)
 
 
 def measures() -> dict:
     "All there is to measure, by name: a table of 10,000 digits each, then sweeps of 2,000"
     table = {f"real: {kind}": dict(source=kind) for kind in ("test", "training", "noise")}
     table["numbers_guided"] = model("numbers_guided", guidance=SCALE, eta=ETA)
-    table["numbers, DDIM 20"] = model("numbers")
-    table["numbers, DDIM 20, full precision"] = model("numbers", half=False)
+    table["numbers, DDIM 20"] = model("numbers", power=0.7)
     table["numbers"] = model("numbers", sampler="ddpm", steps=100)
     table["numbers_no_attention"] = model("numbers_no_attention", sampler="ddpm", steps=100)
     scales = {f"numbers_guided, scale {w:g}": model("numbers_guided", 2_000, guidance=w, eta=ETA) for w in SCALES}
-    steps = {f"numbers, {n} steps, η = {eta:g}": model("numbers", 2_000, steps=n, eta=eta) for n in STEPS for eta in ETAS}
-    return table | scales | steps | {"numbers, 100 steps": model("numbers", 2_000, sampler="ddpm", steps=100)}
+    steps = {f"numbers, {n} steps, η = {eta:g}, power {power:g}": model("numbers", 2_000, steps=n, eta=eta, power=power)
+             for n in STEPS for eta, power in WAYS}
+    return table | scales | steps | {
+        "numbers, 100 steps": model("numbers", 2_000, sampler="ddpm", steps=100),
+        "numbers, DDIM 20, full precision": model("numbers", 2_000, power=0.7, half=False)}
 
 
 def real_digits(kind: str) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -87,9 +90,9 @@ def measure(name: str, options: dict) -> dict:
         images, labels = real_digits(options["source"])
         return options | dict(n=len(images), **judged(images, labels))
     images, labels, how = draw_digits(options["source"], load_judge(JUDGES[0]), *(options[k] for k in ("n", "guidance", "steps", "sampler", "eta", "seed", "half")),
-                                      device=None, progress=True)
+                                      device=None, progress=True, power=options["power"])
     found = dict(source=options["source"], n=len(images), **how, **judged(images, labels))
-    if options["n"] < 10_000 or not options["half"]: return found
+    if options["n"] < 10_000: return found
     image_grid(images[:64], 8, scale=2).save(RESULTS/f"{name.replace(', ', '_').replace(' ', '_').lower()}.png")
     return found if labels is None else found | compared(images, labels)
 
