@@ -46,15 +46,15 @@ CHANGES = {  # what is changed of `RECIPE`
     "predicts the noise, all times alike": dict(prediction="noise", time_weights=None),
     "predicts x̂₀, all times alike": dict(prediction="start", time_weights=None),
     "all times alike": dict(time_weights=None),
-    "min-SNR weights, γ = 5": dict(time_weights=min_snr_weights(BETAS)),
     "weights not averaged": dict(ema_decay=None),
     "constant rate": dict(lr_schedule=constant),
-    "twice the rate": dict(lr=4e-3),
-    "batch 32": dict(batch_size=32),
-    "batch 128": dict(batch_size=128),
     "full precision": dict(dtype=None),
     "log-SNR schedule": dict(betas=logsnr_beta_schedule(100), time_weights=clipped_snr_weights(logsnr_beta_schedule(100))),
     "T = 1000": dict(betas=cosine_beta_schedule(1000), time_weights=clipped_snr_weights(cosine_beta_schedule(1000))),
+    "twice the rate": dict(lr=4e-3),
+    "batch 32": dict(batch_size=32),
+    "batch 128": dict(batch_size=128),
+    "min-SNR weights, γ = 5": dict(time_weights=min_snr_weights(BETAS)),
 }
 
 
@@ -92,7 +92,7 @@ def main():
     size = args.channels, args.epochs, args.digits
     done = {tuple(r[k] for k in ("change", "seed", "channels", "epochs", "digits")) for r in results["runs"]}
     todo = [(change, seed, *size, 1 if args.jobs > 1 else 0)
-            for seed in range(args.seeds) for change in CHANGES if (change, seed, *size) not in done]
+            for change in CHANGES for seed in range(args.seeds) if (change, seed, *size) not in done]
     with get_context("spawn").Pool(args.jobs, maxtasksperchild=1) as pool:
         for i, found in enumerate(pool.imap_unordered(run_job, todo)):
             results["runs"].append(found)
