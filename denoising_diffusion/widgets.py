@@ -29,7 +29,7 @@ from .sampling import Step, ddpm_rule, reverse_process
 from .schedules import cosine_beta_schedule, cumulate_alphas, linear_beta_schedule, logsnr_beta_schedule
 from .training import to_floats
 
-# %% ../nbs/25_widgets.ipynb #28857783
+# %% ../nbs/25_widgets.ipynb #cde793b8
 class Film(NamedTuple):
     "Pictures to leaf through, as PNG files in memory, with a caption for each"
     pictures: list[bytes]
@@ -37,11 +37,13 @@ class Film(NamedTuple):
     title: str = "pictures"  # for those who don't see them
     headings: tuple = ()  # above the pictures, from left to right
 
+    def __repr__(self): return f"Film({self.title!r}, {len(self.pictures)} pictures)"
+
 def encode(picture) -> bytes:  # of a PIL image or a matplotlib figure
     "The PNG file of a picture"
     if hasattr(picture, "savefig"): return picture._repr_png_()
     buffer = io.BytesIO()
-    picture.save(buffer, "png")
+    picture.save(buffer, "png", optimize=True)
     return buffer.getvalue()
 
 # %% ../nbs/25_widgets.ipynb #c2b82431
@@ -52,7 +54,7 @@ def describe_time(diffusion: GaussianDiffusion | None, t: int) -> str:
     snr = f"{abar / (1 - abar):.3g}" if abar < 1 else "∞"
     return f"t = {t}, ᾱ = {abar:.3g}, signal to noise = {snr}"
 
-# %% ../nbs/25_widgets.ipynb #833c3307
+# %% ../nbs/25_widgets.ipynb #df0c3cf9
 def side_by_side(left, right, gap: int = 6):  # PIL images of one size -> a PIL image
     "Two pictures in one, with white between them"
     from PIL import Image
@@ -69,8 +71,8 @@ def draw_pairs(
     ncols: int | None = None,  # images: in a row
 ) -> list:  # PIL images
     "x on the left and x_start on the right, a picture for each step"
-    if steps[0].x.ndim == 2:  # a few colours are enough for points, and take a third of the room
-        return [frame.quantize(64, dither=0) for frame in points_frames(steps, data=data, labels=labels, titles=False)]
+    if steps[0].x.ndim == 2:  # a few colours are enough for points
+        return [frame.quantize(16, dither=0) for frame in points_frames(steps, data=data, labels=labels, titles=False)]
     return [side_by_side(image_grid(s.x, ncols, pad=1), image_grid(s.x_start, ncols, pad=1)) for s in steps]
 
 # %% ../nbs/25_widgets.ipynb #f29afac2
