@@ -103,6 +103,7 @@ _style = """<style>
 .ddpm-film .caption {font-variant-numeric: tabular-nums; min-height: 1.5em;}
 </style>"""
 
+# %% ../nbs/25_widgets.ipynb #539ec595
 _script = """(box => {
 const {pictures, captions, title} = JSON.parse(box.querySelector("script").textContent);
 const find = selector => box.querySelector(selector);

@@ -23,8 +23,8 @@ from denoising_diffusion.training import to_floats
 
 RESULTS = Path(__file__).resolve().parent.parent/"nbs"/"results"
 JUDGES = "mnist-1", "mnist-1-check"  # the second one takes part in no choice
-SCALE, GUIDED = 1.2, dict(eta=0.5, power=0.7)  # of guidance, and its sampler
-SCALES = 1, 1.2, 1.5, 2, 3, 5, 10
+SCALE, GUIDED = 1.25, dict(eta=0.5, power=0.7)  # of guidance, and its sampler
+SCALES = 1, 1.25, 1.5, 2, 3, 5, 10
 STEPS, WAYS = (5, 10, 20, 50), ((0.0, 1.0), (1.0, 1.0), (1.0, 0.7))  # ways: η, and the power by which the times are spread
 
 
