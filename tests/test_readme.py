@@ -1,8 +1,12 @@
 "README.md says what the front page says, and its first two blocks can be run from a clone as they stand."
+import json
 import re
 import subprocess
 
 import pytest
+
+from denoising_diffusion import load_pretrained
+from denoising_diffusion.pretrained import pretrained_names
 
 COMMANDS = {"pip", "python", "ddpm_sample", "ddpm_train", "nbdev_test", "pytest"}
 
@@ -55,3 +59,15 @@ def test_links_are_turned_to_the_top_folder(readme_tool):
     assert turn('<img src="images/a.png">') == '<img src="nbs/images/a.png">'
     assert turn("[p](https://arxiv.org/abs/2006.11239) [q](#here)") == "[p](https://arxiv.org/abs/2006.11239) [q](#here)"
     assert turn("```python\nx[a](b)\n```\n") == "```python\nx[a](b)\n```\n"
+
+
+def test_the_table_of_models_says_what_was_measured(root):
+    "Each figure of the table stands in nbs/results/numbers.json, and each model that is shipped has a row"
+    results = json.loads((root/"nbs"/"results"/"numbers.json").read_text(encoding="utf-8"))
+    rows = re.findall(r"^\| `(\w+)` \| ([\d,]+) \|(.*)$", (root/"README.md").read_text(encoding="utf-8"), flags=re.M)
+    assert sorted(name for name, *_ in rows) == pretrained_names()
+    for name, size, rest in rows:
+        assert int(size.replace(",", "")) == load_pretrained(name).card["parameters"]
+        figures = re.findall(r"(\d+\.\d\d) in (\d+) steps|(?<=, )(\d+\.\d\d) in (\d+)", rest)
+        found = {(f"{m['fld']['mnist-1']:.2f}", str(m["steps"])) for m in results.values() if m["source"] == name and m["n"] == 10_000}
+        assert found == {(a or c, b or d) for a, b, c, d in figures}
