@@ -72,7 +72,7 @@ def draw_pairs(
 ) -> list:  # PIL images
     "x on the left and x_start on the right, a picture for each step"
     if steps[0].x.ndim == 2:  # a few colours are enough for points
-        return [frame.quantize(16, dither=0) for frame in points_frames(steps, data=data, labels=labels, titles=False)]
+        return [frame.quantize(64, dither=0) for frame in points_frames(steps, data=data, labels=labels, titles=False)]
     return [side_by_side(image_grid(s.x, ncols, pad=1), image_grid(s.x_start, ncols, pad=1)) for s in steps]
 
 # %% ../nbs/25_widgets.ipynb #f29afac2
@@ -230,8 +230,9 @@ class Player:
         self.bar = w.FloatProgress(max=1.0, description="sampling", layout=w.Layout(width="340px", visibility="hidden"))
         self.link = w.jslink((self.play, "value"), (self.slider, "value"))
         wrap = w.Layout(flex_flow="row wrap", align_items="center")
+        self.row = w.HBox([self.play, self.slider, self.speed], layout=w.Layout(flex_flow="row wrap", align_items="center"))
         rows = [w.HBox([*controls.values()], layout=wrap), self.bar, self.headings, self.image,
-                w.HBox([self.play, self.slider, self.speed], layout=wrap), self.caption, self.status]
+                self.row, self.caption, self.status]
         self.box = w.VBox(rows).add_class("ddpm-player")
         self.slider.observe(self.turn, "value")
         self.speed.observe(lambda change: setattr(self.play, "interval", change["new"]), "value")
@@ -284,6 +285,7 @@ def show(self: Player, film: Film) -> None:
     self.headings.value = f'{_sharp}<div style="display: flex; text-align: center">{above}</div>'
     (self.image.add_class if is_small(film) else self.image.remove_class)("ddpm-sharp")
     self.slider.max = self.play.max = last
+    self.row.layout.display = None if last else "none"  # nothing to leaf through in a single picture
     if not same: self.slider.value = last
     self.turn()
 
