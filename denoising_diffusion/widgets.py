@@ -23,7 +23,7 @@ from torch import Tensor
 from .data import make_shapes, make_spiral, write_file
 from .ddim import ddim_rule
 from .diffusion import GaussianDiffusion
-from .plots import image_grid, plot_points, points_frames
+from .plots import _figure, image_grid, plot_points, points_frames
 from .pretrained import load_pretrained, pretrained_names
 from .sampling import Step, ddpm_rule, reverse_process
 from .schedules import cosine_beta_schedule, cumulate_alphas, linear_beta_schedule, logsnr_beta_schedule
@@ -306,7 +306,7 @@ def close(self: Player) -> None:
 # %% ../nbs/25_widgets.ipynb #749894ef
 rules = {"DDPM": ddpm_rule, "DDIM, η = 0": ddim_rule(0.0), "DDIM, η = 0.5": ddim_rule(0.5), "DDIM, η = 1": ddim_rule(1.0)}
 
-def label_options(diffusion: GaussianDiffusion) -> list[tuple]:  # (what to show, label or None) each
+def label_options(diffusion: GaussianDiffusion) -> list[tuple]:  # (what to show, a label, or -1 for all in turn) each
     "What a model can be asked for: all labels in turn, one of them, or 0 for none; only that if it knows none"
     count = diffusion.num_classes or 0
     named = getattr(diffusion, "card", {}).get("class_names") or [str(k) for k in range(1, count + 1)]
@@ -455,7 +455,6 @@ def forward_stepper(
 # %% ../nbs/25_widgets.ipynb #c30b22f5
 def draw_schedule(betas: Tensor):  # (T,) -> matplotlib Figure
     "β, ᾱ and the logarithm of signal to noise, over time"
-    from denoising_diffusion.plots import _figure
     abar = cumulate_alphas(betas)
     fig = _figure(8.4, 2.4, layout="constrained")
     curves = {r"$\beta_t$": betas, r"$\bar{\alpha}_t$": abar, "log signal to noise": (abar[1:] / (1 - abar[1:])).log()}
@@ -498,9 +497,9 @@ def schedule_explorer() -> Player | Film:
     return Player(schedule_film, controls).start()
 
 # %% ../nbs/25_widgets.ipynb #b1a35157
-def draw_samples(x: Tensor, labels: Tensor | None = None, data: Tensor | None = None):  # a PIL image or a figure
+def draw_samples(x: Tensor, labels: Tensor | None = None):  # a PIL image or a figure
     "A grid of images, or points"
-    if x.ndim == 2: return plot_points(x, data, labels, size=3.2)
+    if x.ndim == 2: return plot_points(x, labels=labels, size=3.2)
     return image_grid(x, pad=1)
 
 def choices_film(
