@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['networks', 'weights', 'describe_network', 'save_pretrained', 'card_text', 'pretrained_names', 'find_weights',
-           'open_checkpoint', 'load_pretrained']
+           'open_checkpoint', 'load_pretrained', 'class_names']
 
 # %% ../nbs/24_pretrained.ipynb #e4d4c839
 import json
@@ -109,3 +109,9 @@ def load_pretrained(
         raise ValueError(f"{path} is damaged, or was not written by `save_pretrained`: {e}") from e
     diffusion.card = about["card"]
     return diffusion.eval()
+
+# %% ../nbs/24_pretrained.ipynb #8dafe595
+def class_names(diffusion: GaussianDiffusion) -> list[str]:
+    "What the labels 1 … K of a model are called; empty for a model without labels"
+    named = getattr(diffusion, "card", {}).get("class_names")
+    return named or [str(k + 1) for k in range(diffusion.num_classes or 0)]

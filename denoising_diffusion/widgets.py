@@ -24,7 +24,7 @@ from .data import make_shapes, make_spiral, write_file
 from .ddim import ddim_rule
 from .diffusion import GaussianDiffusion
 from .plots import _figure, image_grid, plot_points, points_frames
-from .pretrained import load_pretrained, pretrained_names
+from .pretrained import class_names, load_pretrained, pretrained_names
 from .sampling import Step, ddpm_rule, reverse_process
 from .schedules import cosine_beta_schedule, cumulate_alphas, linear_beta_schedule, logsnr_beta_schedule
 from .training import to_floats
@@ -308,9 +308,8 @@ rules = {"DDPM": ddpm_rule, "DDIM, η = 0": ddim_rule(0.0), "DDIM, η = 0.5": dd
 
 def label_options(diffusion: GaussianDiffusion) -> list[tuple]:  # (what to show, a label, or -1 for all in turn) each
     "What a model can be asked for: all labels in turn, one of them, or 0 for none; only that if it knows none"
-    count = diffusion.num_classes or 0
-    named = getattr(diffusion, "card", {}).get("class_names") or [str(k) for k in range(1, count + 1)]
-    return [("all in turn", -1), *((name, k) for k, name in enumerate(named, 1)), ("none", 0)] if count else [("none", -1)]
+    named = class_names(diffusion)
+    return [("all in turn", -1), *((name, k) for k, name in enumerate(named, 1)), ("none", 0)] if named else [("none", -1)]
 
 def choose_labels(
     diffusion: GaussianDiffusion,
