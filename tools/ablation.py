@@ -1,6 +1,7 @@
 """Which parts of the recipe for the digits matter? One change at a time, some seeds each, judged by FLD.
 
     python tools/ablation.py --channels 8 --epochs 1 --digits 27000 --seeds 3 --jobs 2
+    python tools/ablation.py --channels 8 --epochs 4 --digits 27000 --seeds 3 --jobs 2 --only "the recipe" "the original recipe"
 
 Each run trains a U-Net on training digits of MNIST and draws 1,000 digits in 20 steps of DDIM with η = 1.
 What it finds goes to nbs/results/ablation.json as soon as it is found; the same command skips what is there, and goes on with the rest.
@@ -87,12 +88,13 @@ def main():
     parser.add_argument("--digits", type=int, default=54_000, help="how many of the 54,000 training digits")
     parser.add_argument("--seeds", type=int, default=3, help="how many trainings of each kind")
     parser.add_argument("--jobs", type=int, default=1, help="how many runs at a time, each with one thread if more than one")
+    parser.add_argument("--only", nargs="+", choices=CHANGES, default=[*CHANGES], metavar="CHANGE", help="these changes, of all there are")
     args = parser.parse_args()
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"runs": []}
     size = args.channels, args.epochs, args.digits
     done = {tuple(r[k] for k in ("change", "seed", "channels", "epochs", "digits")) for r in results["runs"]}
     todo = [(change, seed, *size, 1 if args.jobs > 1 else 0)
-            for change in CHANGES for seed in range(args.seeds) if (change, seed, *size) not in done]
+            for change in args.only for seed in range(args.seeds) if (change, seed, *size) not in done]
     with get_context("spawn").Pool(args.jobs, maxtasksperchild=1) as pool:
         for i, found in enumerate(pool.imap_unordered(run_job, todo)):
             results["runs"].append(found)
