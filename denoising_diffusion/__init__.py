@@ -11,6 +11,7 @@ _names = {
     "guidance": "guide randomly_set_unconditioned",
     "sampling": "Step reverse_process p_sample p_sample_loop p_sample_loop_all",
     "ddim": "ddim_sample ddim_sample_loop",
+    "solvers": "dpm_solver_rule unipc_rule heun_rule sample",
     "blocks": "SinusoidalPositionEmbedding ConditionalChain ConditionalSkipConnection ConditionalMLP ConvEmbed ResBlock down up",
     "attention": "scaled_dot_attention MultiheadAttention",
     "unet": "UNet UNetFixed UNetConditioned",

@@ -16,6 +16,7 @@ from .sampling import (
     p_sample_loop_all as p_sample_loop_all,
 )
 from .ddim import ddim_sample as ddim_sample, ddim_sample_loop as ddim_sample_loop
+from .solvers import dpm_solver_rule as dpm_solver_rule, unipc_rule as unipc_rule, heun_rule as heun_rule, sample as sample
 from .blocks import (
     SinusoidalPositionEmbedding as SinusoidalPositionEmbedding,
     ConditionalChain as ConditionalChain,

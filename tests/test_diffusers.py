@@ -1,21 +1,23 @@
-"""One step of ours against one step of diffusers' DDPMScheduler and DDIMScheduler.
+"""One step of ours against one step of diffusers' DDPMScheduler and DDIMScheduler, and whole walks of the rules that remember.
 
 Our t = 1 … T is their timestep t - 1; our ᾱ has index 0 for clean data, theirs a `final_alpha_cumprod` of 1. Their sampler keeps
 its schedule in float32, where 1 - ᾱ_t/ᾱ_s loses digits, and ours works it out in float64: so `widened` gives their scheduler our
 betas in float64 before it steps. That its own float32 numbers agree as far as they can is tested beside it."""
 import pytest
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, HeunDiscreteScheduler, UniPCMultistepScheduler
 
 from denoising_diffusion.ddim import ddim_sample
 from denoising_diffusion.diffusion import GaussianDiffusion
-from denoising_diffusion.sampling import p_sample
+from denoising_diffusion.sampling import last, logsnr_grid, p_sample, reverse_process, time_grid
 from denoising_diffusion.schedules import cosine_beta_schedule, linear_beta_schedule
+from denoising_diffusion.solvers import dpm_solver_rule, heun_rule, unipc_rule
 
 T, SHAPE = 100, (4, 3, 6, 6)
 SCHEDULES = dict(linear=linear_beta_schedule, cosine=cosine_beta_schedule)
 PREDICTIONS = dict(noise="epsilon", start="sample", v="v_prediction")
 TOLERANCE = dict(atol=1e-5, rtol=1e-5)
+WALK = dict(atol=1e-4, rtol=1e-4)
 
 all_schedules = pytest.mark.parametrize("schedule", SCHEDULES)
 all_predictions = pytest.mark.parametrize("prediction", PREDICTIONS)
@@ -109,6 +111,71 @@ def test_schedules_are_theirs(schedule, name):
     torch.testing.assert_close(betas.float(), scheduler.betas, rtol=1e-5, atol=1e-7)
     diffusion = GaussianDiffusion(betas, SHAPE[1:], lambda x, t: x)
     torch.testing.assert_close(diffusion.alphas_cumprod[1:], scheduler.alphas_cumprod, rtol=1e-5, atol=1e-7)
+
+
+def walk_case(prediction):
+    "A diffusion whose network answers by what it is asked, and noise to start from, in float64"
+    def network(x, t): return torch.tanh(1.5 * x.roll(1, -1)) * (0.3 + t.view(-1, 1, 1, 1) / T)
+    diffusion = GaussianDiffusion(linear_beta_schedule(T), SHAPE[1:], network, prediction=prediction).double()
+    return diffusion, torch.randn(SHAPE, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def walked(scheduler, diffusion, times, x, options=lambda: {}):
+    "Where their scheduler leads by our network on our times, with its levels in float64; `options` are asked for at each step"
+    scheduler.set_timesteps(len(times) - 1)
+    levels = [diffusion.level(t, x) for t in times]
+    scheduler.timesteps = torch.tensor(times[:-1]) - 1
+    scheduler.sigmas = torch.tensor([level.noise / level.signal for level in levels], dtype=torch.float64)
+    for t, theirs in zip(times, scheduler.timesteps):
+        out = diffusion.denoise_fn(scheduler.scale_model_input(x, theirs), torch.full((len(x),), t))
+        x = scheduler.step(out, theirs, x, **options()).prev_sample
+    return x
+
+
+GRIDS = dict(even=lambda diffusion: time_grid(T, 8), noisy_end=lambda diffusion: time_grid(T, 8, 0.5), quadratic=lambda diffusion: time_grid(T, 8, 2),
+             logsnr=lambda diffusion: logsnr_grid(diffusion, 8))
+all_grids = pytest.mark.parametrize("grid", GRIDS)
+
+
+@all_grids
+@all_predictions
+@pytest.mark.parametrize("rule, cls, settings", [
+    (dpm_solver_rule(), DPMSolverMultistepScheduler, dict(algorithm_type="dpmsolver++", solver_type="midpoint")),
+    (unipc_rule(), UniPCMultistepScheduler, dict(solver_type="bh2"))], ids=["dpm-solver++", "unipc"])
+def test_multistep_walk(grid, prediction, rule, cls, settings):
+    diffusion, x = walk_case(prediction)
+    times = GRIDS[grid](diffusion)
+    scheduler = cls(T, trained_betas=diffusion.betas64.tolist(), prediction_type=PREDICTIONS[prediction], solver_order=2, final_sigmas_type="zero", **settings)
+    ours = last(reverse_process(diffusion, SHAPE, rule=rule, sampling_timesteps=times, clip_denoised=False, noise=x, progress=False))
+    torch.testing.assert_close(ours, walked(scheduler, diffusion, times, x), **WALK)
+
+
+@all_grids
+@all_predictions
+def test_stochastic_multistep_walk(grid, prediction):
+    "SDE-DPM-Solver++(2M), the same noise drawn by both"
+    diffusion, x = walk_case(prediction)
+    times = GRIDS[grid](diffusion)
+    scheduler = DPMSolverMultistepScheduler(T, trained_betas=diffusion.betas64.tolist(), prediction_type=PREDICTIONS[prediction], solver_order=2,
+                                            final_sigmas_type="zero", algorithm_type="sde-dpmsolver++", solver_type="midpoint")
+    ours = last(reverse_process(diffusion, SHAPE, rule=dpm_solver_rule(1.0), sampling_timesteps=times, clip_denoised=False, noise=x,
+                                generator=torch.Generator().manual_seed(1), progress=False))
+    generator = torch.Generator().manual_seed(1)
+    drawn = lambda: dict(variance_noise=torch.randn(SHAPE, generator=generator, dtype=torch.float64))
+    torch.testing.assert_close(ours, walked(scheduler, diffusion, times, x, drawn), **WALK)
+
+
+@all_grids
+@all_predictions
+@clipped_or_not
+def test_heun_walk(grid, prediction, clip):
+    "Theirs walks in x/√ᾱ, and shows the network x"
+    diffusion, x = walk_case(prediction)
+    times = GRIDS[grid](diffusion)
+    scheduler = HeunDiscreteScheduler(T, trained_betas=diffusion.betas64.tolist(), prediction_type=PREDICTIONS[prediction], clip_sample=clip)
+    ours = last(reverse_process(diffusion, SHAPE, rule=heun_rule(), sampling_timesteps=times, clip_denoised=clip, noise=x, progress=False))
+    twice = heun_rule().begin(times)[1]
+    torch.testing.assert_close(ours, walked(scheduler, diffusion, twice, x / diffusion.level(T, x).signal), **WALK)
 
 
 def test_the_comparison_can_fail():

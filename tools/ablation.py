@@ -18,10 +18,10 @@ import torch
 
 from denoising_diffusion import GaussianDiffusion, UNet, cosine_beta_schedule, load_mnist
 from denoising_diffusion import logsnr_beta_schedule, split_validation, train
-from denoising_diffusion.cli import sample_chunks
 from denoising_diffusion.data import write_file
 from denoising_diffusion.ddim import ddim_rule
 from denoising_diffusion.frechet import fld
+from denoising_diffusion.solvers import sample
 from denoising_diffusion.training import clipped_snr_weights, constant
 
 RESULTS = Path(__file__).resolve().parent.parent/"nbs"/"results"/"ablation.json"
@@ -70,7 +70,7 @@ def run(change: str, seed: int, channels: int, epochs: int, digits: int, threads
     start = time.perf_counter()
     history = train(diffusion, train_data[:digits], num_epochs=epochs, seed=seed, progress=False, **options)
     seconds = time.perf_counter() - start
-    images = sample_chunks(diffusion, NUM_SAMPLES, None, seed=seed, rule=ddim_rule(1.0), sampling_timesteps=STEPS, progress=False)
+    images = sample(diffusion, NUM_SAMPLES, None, seed=seed, rule=ddim_rule(1.0), sampling_timesteps=STEPS, progress=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that they are few
         distance = fld(images)
