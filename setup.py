@@ -34,6 +34,7 @@ setup(
     extras_require={
         "notebooks": cfg["notebooks_requirements"].split(),
         "dev": cfg["dev_requirements"].split(),
+        "bench": cfg["bench_requirements"].split(),
     },
     entry_points={
         "console_scripts": cfg["console_scripts"].split(),

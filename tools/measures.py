@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from denoising_diffusion import fld, image_grid, load_mnist, split_validation
-from denoising_diffusion.cli import draw_digits
+from denoising_diffusion.cli import draw_digits, with_eta
 from denoising_diffusion.data import write_file
 from denoising_diffusion.frechet import load_judge, report
 from denoising_diffusion.pretrained import pretrained_names
@@ -24,6 +24,7 @@ from denoising_diffusion.training import to_floats
 RESULTS = Path(__file__).resolve().parent.parent/"nbs"/"results"
 JUDGES = "mnist-1", "mnist-1-check"  # the second one takes part in no choice
 SCALE, GUIDED = 1.25, dict(eta=0.5, power=0.7)  # of guidance, and its sampler
+SHOWN = "numbers_guided"  # the row whose digits are held beside real ones
 SCALES = 1, 1.25, 1.5, 2, 3, 5, 10
 STEPS, WAYS = (5, 10, 20, 50), ((0.0, 1.0), (1.0, 1.0), (1.0, 0.7))  # ways: η, and the power by which the times are spread
 
@@ -31,8 +32,19 @@ STEPS, WAYS = (5, 10, 20, 50), ((0.0, 1.0), (1.0, 1.0), (1.0, 0.7))  # ways: η,
 def model(source: str, n: int = 10_000, *, sampler: str = "ddim", steps: int = 20, eta: float = 1.0, guidance: float = 1.0,
           power: float = 1.0, half: bool = True) -> dict:
     "What to draw, in the words of `ddpm_fld`; in half precision if nothing else is said, which one measure holds against full"
-    return dict(source=source, n=n, guidance=guidance, steps=steps, sampler=sampler, eta=eta if sampler == "ddim" else 0.0,
+    return dict(source=source, n=n, guidance=guidance, steps=steps, sampler=sampler, eta=eta if sampler in with_eta else 0.0,
                 power=power, seed=0, half=half)
+
+
+def few_steps() -> dict:
+    "Every sampler with 5, 10 and 20 evaluations of the network, more of the steps at the noisy end; Heun takes one evaluation less"
+    rules = [("DDIM", "ddim", 0.0), ("DDIM", "ddim", 1.0), ("DPM-Solver++", "dpm", 0.0), ("DPM-Solver++", "dpm", 1.0),
+             ("UniPC", "unipc", 0.0), ("UniPC", "unipc", 1.0), ("Heun", "heun", 0.0)]
+    found = {f"few: {name}, η = {eta:g}, {n} steps": model("numbers", 2_000, sampler=sampler, steps=(n + 1) // 2 if sampler == "heun" else n,
+                                                         eta=eta, power=0.5) for name, sampler, eta in rules for n in (5, 10, 20)}
+    guided = {f"few: guided, {name}, η = 0.5, {n} steps": model("numbers_guided", 2_000, sampler=sampler, steps=n, eta=0.5, power=0.6, guidance=SCALE)
+              for name, sampler in (("DDIM", "ddim"), ("UniPC", "unipc")) for n in (5, 10, 20)}
+    return found | guided
 
 
 def measures() -> dict:
@@ -42,10 +54,13 @@ def measures() -> dict:
     table["numbers, DDIM 20"] = model("numbers", power=0.7)
     table["numbers"] = model("numbers", sampler="ddpm", steps=100)
     table["numbers_no_attention"] = model("numbers_no_attention", sampler="ddpm", steps=100)
+    table["numbers, UniPC 10"] = model("numbers", sampler="unipc", steps=10, power=0.5)
+    table["numbers_guided, UniPC 10"] = model("numbers_guided", sampler="unipc", steps=10, eta=0.5, power=0.6, guidance=SCALE)
+    table["numbers_guided, DDPM 100"] = model("numbers_guided", sampler="ddpm", steps=100, guidance=SCALE)
     scales = {f"numbers_guided, scale {w:g}": model("numbers_guided", 2_000, guidance=w, **GUIDED) for w in SCALES}
     steps = {f"numbers, {n} steps, η = {eta:g}, power {power:g}": model("numbers", 2_000, steps=n, eta=eta, power=power)
              for n in STEPS for eta, power in WAYS}
-    return table | scales | steps | {
+    return table | scales | steps | few_steps() | {
         "numbers, 100 steps": model("numbers", 2_000, sampler="ddpm", steps=100),
         "numbers, DDIM 20, full precision": model("numbers", 2_000, power=0.7, half=False)}
 
@@ -94,7 +109,7 @@ def measure(name: str, options: dict) -> dict:
     found = dict(source=options["source"], n=len(images), **how, **judged(images, labels))
     if options["n"] < 10_000: return found
     image_grid(images[:64], 8, scale=2).save(RESULTS/f"{name.replace(', ', '_').replace(' ', '_').lower()}.png")
-    return found if labels is None else found | compared(images, labels)
+    return found | compared(images, labels) if name == SHOWN else found
 
 
 def main():
