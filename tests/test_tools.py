@@ -95,3 +95,29 @@ def test_noise_has_no_labels_but_is_read_all_the_same():
     found = tool.judged(noise[:600], None)
     top = load_judge().see(noise[:600])[1].amax(1)
     assert found["certainty"][-1] == int((top >= 0.95).sum()) and "accuracy" not in found
+
+
+def test_turns_are_taken():
+    "Each run once to warm up, then one after the other; the ratio is that of the turns"
+    tool, order = load_tool("benchmarks"), []
+    runs = {name: lambda name=name: order.append(name) for name in "ab"}
+    found = tool.compare(runs, 10, "items_per_s", "a", turns=3)
+    assert order == list("ab" * 4)
+    assert found["a"]["times"] == 1 and set(found["b"]) == {"items_per_s", "times"}
+
+
+@pytest.mark.parametrize("part", ["loops", "sampling", "training", "profile"])
+def test_benchmarks_run(monkeypatch, part):
+    tool = load_tool("benchmarks")
+    for name, value in dict(TURNS=1, STEPS=2, BATCH=2).items(): monkeypatch.setattr(tool, name, value)
+    monkeypatch.setattr(tool, "digits_unet", lambda T=2, width=8, made=tool.digits_unet: made(T, width))
+    found = tool.rounded(getattr(tool, part)())
+    assert json.loads(json.dumps(found)) == found and found
+
+
+def test_the_peers_are_as_large_as_is_said():
+    tool = load_tool("benchmarks")
+    assert tool.parameters(tool.diffusers_unet()) == 686_769
+    assert tool.parameters(tool.digits_unet().denoise_fn) == 602_705
+    theirs = tool.pytorch_unet()
+    assert theirs is None or tool.parameters(theirs) == 316_029

@@ -233,7 +233,7 @@ def profile() -> dict:
         with watch(activities=[ProfilerActivity.CPU]) as seen: run()
         times = {event.key: event.self_cpu_time_total for event in seen.key_averages()}
         return {key: share / sum(times.values()) for key, share in sorted(times.items(), key=lambda item: -item[1])[:8]}
-    return dict(sampling=shares(lambda: last(reverse_process(diffusion, BATCH, sampling_timesteps=5, progress=False))),
+    return dict(sampling=shares(lambda: last(reverse_process(diffusion, BATCH, progress=False))),
                 training=shares(lambda: train(diffusion, images, num_epochs=1, progress=False)))
 
 
