@@ -109,7 +109,7 @@ def test_turns_are_taken():
 @pytest.mark.parametrize("part", ["loops", "sampling", "training", "profile"])
 def test_benchmarks_run(monkeypatch, part):
     tool = load_tool("benchmarks")
-    for name, value in dict(TURNS=1, STEPS=2, BATCH=2).items(): monkeypatch.setattr(tool, name, value)
+    for name, value in dict(TURNS=1, STEPS=2, BATCH=2, BATCHES=2).items(): monkeypatch.setattr(tool, name, value)
     monkeypatch.setattr(tool, "digits_unet", lambda T=2, width=8, made=tool.digits_unet: made(T, width))
     found = tool.rounded(getattr(tool, part)())
     assert json.loads(json.dumps(found)) == found and found
