@@ -20,7 +20,8 @@ _names = {
     "frechet": "LeNet5 frechet_distance fld",
     "plots": "image_grid",
     "pretrained": "load_pretrained save_pretrained",
-    "widgets": "stepper forward_stepper schedule_explorer guidance_explorer ddim_explorer",
+    "widgets": "stepper forward_stepper schedule_explorer guidance_explorer ddim_explorer "
+               "Film make_film sample_film forward_film schedule_film guidance_film ddim_film",
     "cli": "ddpm_sample ddpm_train ddpm_fld ddpm_judge",
 }
 _module_of = {name: module for module, names in _names.items() for name in names.split()}

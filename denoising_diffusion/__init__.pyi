@@ -49,5 +49,12 @@ from .widgets import (
     schedule_explorer as schedule_explorer,
     guidance_explorer as guidance_explorer,
     ddim_explorer as ddim_explorer,
+    Film as Film,
+    make_film as make_film,
+    sample_film as sample_film,
+    forward_film as forward_film,
+    schedule_film as schedule_film,
+    guidance_film as guidance_film,
+    ddim_film as ddim_film,
 )
 from .cli import ddpm_sample as ddpm_sample, ddpm_train as ddpm_train, ddpm_fld as ddpm_fld, ddpm_judge as ddpm_judge

@@ -60,9 +60,9 @@ def expected(film, i): return "data:image/png;base64," + base64.b64encode(film.p
 def test_a_page_answers_the_keys(offline):
     film, page = offline
     slider = page.get_by_role("slider")
-    assert seen(page) == expected(film, 11)
+    assert seen(page) == expected(film, 12)
     slider.focus()
-    for key, i in [("ArrowLeft", 10), ("ArrowLeft", 9), ("Home", 0), ("ArrowRight", 1), ("End", 11)]:
+    for key, i in [("ArrowLeft", 11), ("ArrowLeft", 10), ("Home", 0), ("ArrowRight", 1), ("End", 12)]:
         page.keyboard.press(key)
         assert seen(page) == expected(film, i), key
         assert slider.get_attribute("aria-valuetext") == film.captions[i]
@@ -79,17 +79,17 @@ def test_a_page_answers_the_mouse(offline):
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=5)
     page.mouse.up()
-    assert seen(page)[1] in film.captions[4:8]
+    assert seen(page)[1] in film.captions[4:9]
 
 
 def test_a_page_plays_to_the_end_and_again_in_a_loop(offline):
     film, page = offline
     page.get_by_label("speed").select_option("fast")
     page.get_by_role("button", name="Play").click()
-    wait_for(lambda: seen(page) == expected(film, 11) and page.get_by_role("button").inner_text() == "Play")
+    wait_for(lambda: seen(page) == expected(film, 12) and page.get_by_role("button").inner_text() == "Play")
     page.get_by_label("loop").check()
     page.get_by_role("button", name="Play").click()
-    wait_for(lambda: page.evaluate("document.querySelector('input[type=range]').value") == "11")
+    wait_for(lambda: page.evaluate("document.querySelector('input[type=range]').value") == "12")
     wait_for(lambda: page.evaluate("document.querySelector('input[type=range]').value") == "2")
     page.get_by_role("button", name="Pause").click()
     stopped = seen(page)
@@ -136,13 +136,10 @@ def press(page, key):
 def test_keys_turn_the_pages(stepper_page):
     page = stepper_page
     page.locator(SLIDER).focus()
-    assert "t = 0," in caption(page)
-    press(page, "ArrowLeft")
-    wait_for(lambda: "t = 1," in caption(page), 5)
-    press(page, "Home")
-    wait_for(lambda: "t = 99," in caption(page), 5)
-    press(page, "ArrowRight")
-    wait_for(lambda: "t = 98," in caption(page), 5)
+    assert "t = 100," in caption(page)
+    for key, t in [("ArrowRight", 99), ("End", 0), ("ArrowLeft", 1), ("Home", 100), ("ArrowRight", 99)]:
+        press(page, key)
+        wait_for(lambda: f"t = {t}," in caption(page), 5)
 
 
 def test_the_slider_can_be_dragged(stepper_page):
@@ -153,7 +150,7 @@ def test_the_slider_can_be_dragged(stepper_page):
     page.mouse.down()
     page.mouse.move(box["x"] + 100, box["y"] + box["height"] / 2, steps=5)
     page.mouse.up()
-    wait_for(lambda: picture(page) != was and "t = 98," not in caption(page), 5)
+    wait_for(lambda: picture(page) != was and "t = 99," not in caption(page), 5)
 
 
 def test_play_plays(stepper_page):
@@ -162,6 +159,9 @@ def test_play_plays(stepper_page):
     seen = set()
     wait_for(lambda: len(seen.add(caption(page)) or seen) > 5, 20)
     page.locator(".ddpm-player .widget-play button").first.click()
+    page.locator(SLIDER).focus()
+    press(page, "End")
+    wait_for(lambda: "t = 0," in caption(page), 5)
 
 
 def test_another_label_and_scale_give_other_pictures(stepper_page):
@@ -177,3 +177,19 @@ def test_another_label_and_scale_give_other_pictures(stepper_page):
     tool.wait_for_film(page)
     pictures.append(picture(page))
     assert len(set(pictures)) == 3
+
+
+def test_end_goes_to_the_end_of_a_film_of_another_length(stepper_page):
+    page = stepper_page
+    page.locator(".ddpm-player .widget-slider .noUi-handle").nth(1).focus()
+    page.keyboard.press("Home")  # a single step
+    page.wait_for_timeout(500)
+    tool.wait_for_film(page)
+    page.keyboard.press("PageUp")
+    page.wait_for_timeout(500)
+    tool.wait_for_film(page)
+    page.locator(SLIDER).focus()
+    press(page, "End")
+    wait_for(lambda: "t = 0," in caption(page), 5)
+    press(page, "Home")
+    wait_for(lambda: "t = 100," in caption(page), 5)

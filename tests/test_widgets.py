@@ -12,7 +12,7 @@ def use():
     player = stepper(digits, n=1)
     player.controls["steps"].value = 5
     player.wait()
-    assert len(player.film.pictures) == 5, player.status.value
+    assert len(player.film.pictures) == 6, player.status.value
     player.close()
 
 def size():  # MB

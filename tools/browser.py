@@ -104,7 +104,7 @@ def time_keys(page, moves: int = 100) -> list[float]:
             pressed = null;
         }));}""", PICTURE)
     for i in range(moves):
-        page.keyboard.press("ArrowLeft" if i < moves // 2 else "ArrowRight")
+        page.keyboard.press("ArrowRight" if i < moves // 2 else "ArrowLeft")
         wait_for(lambda: page.evaluate("window.times.length") == i + 1, 5)
     return page.evaluate("window.times")
 
