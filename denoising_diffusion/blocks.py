@@ -78,7 +78,7 @@ def call_layer(layer: Callable, # any layer
 
 # %% ../nbs/10_blocks.ipynb #069bf6e4
 class ConditionalChain(nn.Sequential):
-    "Layers in order; those marked `conditional` are called with (x, *ys), the others with x."
+    "Layers in order; those marked `conditional` are called with x and what it is conditioned on, the others with x alone."
     conditional = True
     def __init__(self, *layers: nn.Module | OrderedDict, # layers, or one `OrderedDict` of them
         **named: nn.Module, # layers with names
