@@ -26,6 +26,7 @@ def ddim_rule(
         fresh = eta**2 * (1 - snr_ratio(now, then))  # the share of the variance at s that is drawn anew
         return then.signal * x_start + (then.noise * (1 - fresh) ** 0.5) * noise, then.noise * fresh**0.5
 
+    rule.name = f"DDIM, η = {eta:g}"
     return rule
 
 # %% ../nbs/04_ddim.ipynb #ffb5a761

@@ -74,6 +74,9 @@ class MultistepRule:
     ):
         self.rule, self.correct, self.past, self.step = rule, correct, [], None
 
+    @property
+    def name(self) -> str: return self.rule.name.replace("DDIM", "UniPC" if self.correct else "DPM-Solver++")
+
     def begin(self, times: list[int]) -> tuple[Callable, list[int]]:
         "One with an empty memory, and the same times"
         return MultistepRule(self.rule, self.correct), times
@@ -109,6 +112,7 @@ def unipc_rule(
 # %% ../nbs/05_solvers.ipynb #f4adc0cc
 class HeunRule:
     "Each step a second time, with the mean of the noise at both of its ends; for walks with one time for all samples"
+    name = "Heun"
     def __init__(self): self.rule, self.step = ddim_rule(0.0), None
 
     def begin(self, times: list[int]) -> tuple[Callable, list[int]]:

@@ -5,15 +5,17 @@
 # %% auto #0
 __all__ = ['rules', 'schedules', 'Film', 'encode', 'describe_time', 'side_by_side', 'from_noise', 'draw_pairs', 'make_film',
            'is_small', 'film_html', 'pace', 'Cancelled', 'Job', 'all_at_once', 'find_ipywidgets', 'close_widgets',
-           'Player', 'find_diffusion', 'card_scale', 'label_options', 'choose_labels', 'seed_control', 'default_count',
-           'describe_choice', 'sample_film', 'Stepper', 'show_film', 'stepper', 'forward_film', 'forward_stepper',
-           'draw_schedule', 'schedule_film', 'schedule_explorer', 'show_own', 'draw_samples', 'choices_film',
-           'guidance_film', 'guidance_explorer', 'ddim_film', 'ddim_explorer']
+           'Player', 'find_diffusion', 'card_scale', 'label_options', 'choose_labels', 'model_name', 'rule_name',
+           'describe_choice', 'seed_control', 'default_count', 'sample_film', 'allow_guidance', 'Stepper', 'show_film',
+           'stepper', 'find_schedule', 'forward_film', 'forward_stepper', 'draw_schedule', 'schedule_film',
+           'schedule_explorer', 'show_own', 'draw_samples', 'choices_film', 'guidance_film', 'guidance_explorer',
+           'ddim_film', 'ddim_explorer']
 
 # %% ../nbs/25_widgets.ipynb #ea7bdded
 import base64, hashlib, html, io, json, threading, warnings
 from collections.abc import Callable, Iterable
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,7 +89,7 @@ def make_film(
     steps: Iterable[Step],  # of a reverse process, or any that have .t .x .x_start
     diffusion: GaussianDiffusion | None = None,  # for ᾱ and the signal-to-noise ratio in the captions
     *,
-    noise: Tensor | None = None,  # x_T, where the walk began
+    noise: Tensor | None = None,  # x_T, where the walk began, of which no step is left out then
     title: str = "The reverse process",
     headings: tuple[str, str] = ("x<sub>t</sub>", "x̂<sub>0</sub>"),
     **options,  # of `draw_pairs`
@@ -95,6 +97,9 @@ def make_film(
     "A walk as pictures to leaf through; with `noise`, x_t stands beside the x̂_0 that was estimated from it, from x_T on"
     steps = list(steps)
     if not steps: raise ValueError("there are no steps to draw; a generator that was used up gives none")
+    odd = [s for s in steps if not hasattr(s, "x_start")]
+    if odd: raise ValueError(f"a walk is a list of Steps, which have .t, .x and .x_start, not of {odd[0]!r}")
+    if noise is not None and diffusion is None: raise ValueError("with noise, the diffusion must be given too: it says when that was")
     if noise is not None: steps = from_noise(steps, noise, diffusion.num_timesteps)
     pictures = [encode(picture) for picture in draw_pairs(steps, **options)]
     return Film(pictures, [describe_time(diffusion, s.t) for s in steps], title, headings)
@@ -166,7 +171,7 @@ def film_html(film: Film) -> str:
 </div>
 <script>{_script}(document.getElementById("{name}"))</script>"""
 
-_sharp = "<style>.ddpm-sharp {image-rendering: pixelated;}</style>"
+_live = "<style>.ddpm-sharp {image-rendering: pixelated;} .ddpm-old {opacity: 0.4;}</style>"
 _speeds = {1000: "slow", 250: "unhurried", 100: "normal", 40: "fast"}  # milliseconds for a picture
 
 def pace(film: Film) -> int:
@@ -239,7 +244,7 @@ class Player:
         self.make, self.controls, self.film, self.job, self.thread = make, controls, None, None, None
         self.image = w.Image(format="png", layout=w.Layout(width="100%", max_width="660px", visibility="hidden", min_height="160px"))
         self.headings, self.caption, self.status = (w.HTML(layout=w.Layout(width="100%", max_width="660px")) for _ in range(3))
-        self.what, self.play = what, w.Play(interval=100, show_repeat=True, max=0)
+        self.what, self.play = what, w.Play(interval=100, show_repeat=True, max=0, tooltip="play, pause, back to the start, again and again")
         speeds = {word: ms for ms, word in _speeds.items()}
         self.speed = w.Dropdown(options=speeds, value=100, description="speed", layout=w.Layout(width="170px"))
         self.bar = w.FloatProgress(max=1.0, description=work, layout=w.Layout(width="340px", visibility="hidden"))
@@ -269,7 +274,8 @@ def lay_out(self: Player, last: int) -> None:
     if self.slider:
         self.link.close()
         close_widgets(self.slider)
-    self.slider = w.IntSlider(description=self.what, min=0, max=last or 1, readout=False, layout=w.Layout(width="340px"))
+    self.slider = w.IntSlider(description=self.what, min=0, max=last or 1, readout=False, tooltip=f"which {self.what} to show",
+                              layout=w.Layout(width="340px"))
     self.play.max = last
     self.play.value = 0
     self.link = w.jslink((self.play, "value"), (self.slider, "value"))
@@ -293,31 +299,40 @@ def cancel(self: Player) -> None:
 
 # %% ../nbs/25_widgets.ipynb #10268864
 @patch
+def show_work(self: Player, at_work: bool) -> None:
+    "While a film is made: a bar, and the old one pale; afterwards neither"
+    self.bar.layout.visibility = "visible" if at_work else "hidden"
+    (self.image.add_class if at_work else self.image.remove_class)("ddpm-old")
+
+@patch
 def work(self: Player, job: Job, values: dict) -> None:
     "Make a film, and show it if it is still wanted"
     with _one_at_a_time:
         if job.is_set(): return
-        self.status.value, self.bar.value, self.bar.layout.visibility, self.image.layout.opacity = "", 0, "visible", "0.4"
+        self.status.value, self.bar.value = "", 0
+        self.show_work(True)
         try: film = self.make(**values, advance=partial(job.advance, bar=self.bar))
         except Cancelled: return
         except Exception as error:  # told where the user looks: nobody reads what a thread prints
             self.status.value = f'<span style="color: #b00020">{html.escape(str(error))}</span>'
             film = None
-        self.bar.layout.visibility, self.image.layout.opacity = "hidden", None
+        self.show_work(False)
         if film and not job.is_set(): self.show(film)
 
+
+# %% ../nbs/25_widgets.ipynb #5be0c1d7
 @patch
 def show(self: Player, film: Film) -> None:
     "Put a film in: at its first picture, or where the slider was if it is as long as the one before"
-    same, self.film = self.film and len(self.film.pictures) == len(film.pictures), film
+    old, self.film = self.film, film
     above = "".join(f'<span style="flex: 1">{heading}</span>' for heading in film.headings)
-    self.headings.value = f'{_sharp}<div style="display: flex; text-align: center">{above}</div>'
+    self.headings.value = f'{_live}<div style="display: flex; text-align: center">{above}</div>'
     (self.image.add_class if is_small(film) else self.image.remove_class)("ddpm-sharp")
-    if not same:
-        self.lay_out(len(film.pictures) - 1)
-        self.speed.value = pace(film)
+    if not old or len(old.pictures) != len(film.pictures): self.lay_out(len(film.pictures) - 1)
+    if not old or pace(old) != pace(film): self.speed.value = pace(film)
     self.turn()
-    self.image.layout.visibility = "visible"
+    self.image.layout.visibility, self.image.layout.min_height = "visible", None
+
 
 # %% ../nbs/25_widgets.ipynb #e80b2a41
 @patch
@@ -359,11 +374,36 @@ def choose_labels(
 ) -> Tensor | None:  # LongTensor (n,)
     "The labels that a choice stands for"
     K = diffusion.num_classes or 0
-    if isinstance(choice, bool) or not isinstance(choice, int) or not -1 <= choice <= K:
+    if isinstance(choice, bool) or not isinstance(choice, Integral) or not -1 <= choice <= K:
         raise ValueError(f"label must be a whole number in 1 … {K}, 0 for any or -1 for all in turn, not {choice!r}" if K else
                          f"this model knows no labels, so label must be left out, not {choice!r}")
     if not K: return None
     return torch.arange(n) % diffusion.num_classes + 1 if choice < 0 else torch.full((n,), choice)
+
+# %% ../nbs/25_widgets.ipynb #a94b6f02
+def model_name(diffusion: GaussianDiffusion) -> str | None:
+    "What a model is called in the command on its card"
+    command = getattr(diffusion, "card", {}).get("command", "").split()
+    return command[1] if len(command) > 1 else None
+
+def rule_name(rule: Callable | None) -> str | None:
+    "What a rule is called: in `rules`, or by itself"
+    return next((name for name, known in rules.items() if known is rule), getattr(rule, "name", None))
+
+def describe_choice(
+    diffusion: GaussianDiffusion,
+    label: int,  # a label, or -1 for all in turn
+    seed: int,
+    options: dict,  # of `reverse_process`
+) -> str:
+    "What a film of a reverse process shows, in a line: the end of its title"
+    model, rule = model_name(diffusion), rule_name(options.get("rule"))
+    steps, scale = options.get("sampling_timesteps"), options.get("guidance_scale")
+    said = [] if not diffusion.num_classes else ["labels in turn" if label < 0 else f"label {class_names(diffusion)[label - 1]}" if label else "no label"]
+    if said and label and scale is not None: said.append(f"guidance {scale:g}")
+    said.append(" of ".join(filter(None, [steps and f"{steps} step{'s' * (steps > 1)}", rule])))
+    return (f" by {model}: " if model else ": ") + ", ".join([*filter(None, said), f"seed {seed}"])
+
 
 # %% ../nbs/25_widgets.ipynb #46d5d55b
 def seed_control():
@@ -376,11 +416,6 @@ _backgrounds = dict(spiral=make_spiral, shapes=lambda n, **kwargs: make_shapes(n
 def default_count(diffusion: GaussianDiffusion) -> int:
     "16 images, or 500 points"
     return 500 if len(diffusion.data_shape) == 1 else 16
-
-def describe_choice(diffusion: GaussianDiffusion, label: int, scale: float, steps: int, seed: int) -> str:
-    "What a film of a reverse process shows, in a line"
-    asked = f", label {dict((k, name) for name, k in label_options(diffusion)).get(label)}, guidance {scale:g}" if diffusion.num_classes else ""
-    return f"From noise in {steps} step{'s' * (steps > 1)}{asked}, seed {seed}"
 
 def sample_film(
     model: str | GaussianDiffusion,
@@ -399,12 +434,17 @@ def sample_film(
     labels, total = choose_labels(diffusion, label, n), diffusion.num_timesteps if steps is None else steps
     generator = torch.Generator(diffusion.device).manual_seed(seed)
     noise = start_noise(diffusion, sample_shape(diffusion, n), generator=generator)
-    walk = reverse_process(diffusion, n, labels, rule=rule, sampling_timesteps=total, guidance_scale=scale, noise=noise,
-                           generator=generator, progress=False)
-    title = describe_choice(diffusion, label, scale, total, seed)
+    options = dict(rule=rule, sampling_timesteps=total, guidance_scale=scale)
+    walk = reverse_process(diffusion, n, labels, **options, noise=noise, generator=generator, progress=False)
+    title = f"From noise{describe_choice(diffusion, label, seed, options)}"
     return make_film(advance(walk, total), diffusion, noise=noise, title=title, labels=labels, data=data)
 
 # %% ../nbs/25_widgets.ipynb #f6b49a32
+def allow_guidance(controls: dict, change=None) -> None:
+    "Without a label there is nothing to guide to"
+    label = controls["label"]
+    controls["scale"].disabled = label.value == 0 or len(label.options) == 1
+
 class Stepper(Player):
     "The reverse process of a model, step by step"
     def __init__(self, models: dict, data: dict, n: int | None = None):  # by name: diffusions or names; points for underneath
@@ -423,7 +463,7 @@ class Stepper(Player):
         controls_row.children = (self.model, *controls_row.children)
         self.adapt()
         self.model.observe(self.adapt, "value")
-        controls["label"].observe(self.allow_guidance, "value")
+        controls["label"].observe(partial(allow_guidance, controls), "value")
 
     @property
     def diffusion(self) -> GaussianDiffusion:
@@ -439,11 +479,6 @@ class Stepper(Player):
 
 # %% ../nbs/25_widgets.ipynb #1778c9f6
 @patch
-def allow_guidance(self: Stepper, change=None) -> None:
-    "There is nothing to guide to without a label"
-    self.controls["scale"].disabled = not self.diffusion.num_classes or self.controls["label"].value == 0
-
-@patch
 def adapt(self: Stepper, change=None) -> None:
     "Make the controls fit the model, and start"
     controls, diffusion = self.controls, self.diffusion
@@ -452,7 +487,7 @@ def adapt(self: Stepper, change=None) -> None:
     controls["label"].value = options[0][1]
     controls["scale"].value = card_scale(diffusion)
     controls["label"].disabled = not diffusion.num_classes
-    self.allow_guidance()
+    allow_guidance(controls)
     controls["steps"].max = diffusion.num_timesteps
     controls["steps"].value = diffusion.num_timesteps
     for control in controls.values(): control.observe(self.start, "value")
@@ -488,9 +523,16 @@ def stepper(
 # %% ../nbs/25_widgets.ipynb #74e7be91
 schedules = {"cosine": cosine_beta_schedule, "linear": linear_beta_schedule, "even in log-SNR": logsnr_beta_schedule}
 
+def find_schedule(schedule: str | Callable) -> tuple[str | None, Callable]:  # its name, if it has one, and itself
+    "A schedule, by its name in `schedules` or by itself"
+    for name, known in schedules.items():
+        if schedule == name or schedule is known: return name, known
+    if callable(schedule): return None, schedule
+    raise ValueError(f"schedule must be one of {', '.join(schedules)}, not {schedule!r}")
+
 def forward_film(
     data: Tensor,  # points (N, 2), or images (N, C, H, W) as floats in [-1, 1] or bytes
-    schedule: Callable = cosine_beta_schedule,
+    schedule: str | Callable = "cosine",  # a name in `schedules`, or a function of T
     steps: int = 100,  # T
     seed: int = 0,
     advance: Callable = all_at_once,
@@ -498,11 +540,15 @@ def forward_film(
     "The film of the forward process"
     if not isinstance(data, Tensor): raise ValueError(f"data must be a tensor of points (N, 2) or images (N, C, H, W), not {data!r}")
     x_start = to_floats(data)
+    name, schedule = find_schedule(schedule)
     diffusion = GaussianDiffusion(schedule(steps), tuple(x_start.shape[1:]), None)
     noise = torch.randn(x_start.shape, generator=torch.Generator().manual_seed(seed))
     walk = (Step(t, diffusion.q_sample(x_start, t, noise), x_start) for t in range(steps + 1))
-    return make_film(advance(walk, steps + 1), diffusion, title="The forward process", headings=("x<sub>t</sub>", "x<sub>0</sub>"))
+    title = f"The forward process: {f'{name} schedule, ' if name else ''}T = {steps}, seed {seed}"
+    return make_film(advance(walk, steps + 1), diffusion, title=title, headings=("x<sub>t</sub>", "x<sub>0</sub>"))
 
+
+# %% ../nbs/25_widgets.ipynb #6d0e2b58
 def forward_stepper(
     data: Tensor,  # points (N, 2), or images (N, C, H, W) as floats in [-1, 1] or bytes
     num_timesteps: int = 100,
@@ -511,7 +557,7 @@ def forward_stepper(
     if not isinstance(data, Tensor) or find_ipywidgets() is None: return forward_film(data, steps=num_timesteps)
     import ipywidgets as w
     most = max(1000, num_timesteps)
-    controls = dict(schedule=w.Dropdown(options=schedules, description="schedule"), seed=seed_control(),
+    controls = dict(schedule=w.Dropdown(options=[*schedules], description="schedule"), seed=seed_control(),
                     steps=w.IntSlider(num_timesteps, min=1, max=most, description="T", continuous_update=False))
     return Player(partial(forward_film, data), controls, "t", "drawing").start()
 
@@ -541,12 +587,15 @@ def schedule_film(
     "The one picture of a schedule; each takes of the numbers those that are its own"
     made = {"cosine": partial(cosine_beta_schedule, steps, s), "linear": partial(linear_beta_schedule, steps, start, end),
             "even in log-SNR": partial(logsnr_beta_schedule, steps, first, last)}
-    if schedule not in made: raise ValueError(f"schedule must be one of {', '.join(made)}, not {schedule!r}")
+    schedule, _ = find_schedule(schedule)
     betas = made[schedule]()
     picture, = advance([encode(draw_schedule(betas))], 1)
     left = f"T = {steps}, β from {betas[0]:.3g} to {betas[-1]:.3g}, signal left at the end: ᾱ = {(1 - betas).prod():.3g}"
+    if schedule == "linear": left += f"; start and end are for T = 1000, here times {1000 / steps:.3g}"
     return Film([picture], [left], f"The {schedule} schedule")
 
+
+# %% ../nbs/25_widgets.ipynb #e07b19a3
 def schedule_explorer() -> Player | Film:
     "The curves of a schedule, as its numbers are moved"
     if find_ipywidgets() is None: return schedule_film()
@@ -581,12 +630,13 @@ def choices_film(
     label: int = -1,  # a label, or -1 for all in turn
     seed: int = 0,
     n: int | None = None,
-    title: str = "One seed, many choices",
+    title: str = "One seed, many choices",  # goes on with what all have in common
     advance: Callable = all_at_once,
 ) -> Film:
     "A picture for each choice, all from the same noise"
     diffusion = find_diffusion(model)
     n = default_count(diffusion) if n is None else n
+    if not choices: raise ValueError("there must be one choice at least")
     labels, pictures = choose_labels(diffusion, label, n), []
     total = sum(options.get("sampling_timesteps") or diffusion.num_timesteps for options in choices.values())
     def walk():
@@ -595,7 +645,9 @@ def choices_film(
             for step in reverse_process(diffusion, n, labels, generator=generator, progress=False, **options): yield step
             pictures.append(encode(draw_samples(step.x, labels)))
     advance(walk(), total)
-    return Film(pictures, [*choices], title)
+    first, *others = choices.values()
+    common = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
+    return Film(pictures, [*choices], title + describe_choice(diffusion, label, seed, common))
 
 # %% ../nbs/25_widgets.ipynb #deb6eb8b
 def guidance_film(model: str | GaussianDiffusion, scales=(0, 0.5, 1, 1.5, 2, 3, 4, 6, 10), steps: int = 20, **options) -> Film:
@@ -635,4 +687,5 @@ def ddim_explorer(model: str | GaussianDiffusion = "numbers_guided", *, n: int |
                     eta=w.FloatSlider(0.0, min=0, max=1, step=0.1, description="η", continuous_update=False))
     if diffusion.num_classes:
         controls["scale"] = w.FloatSlider(scale, min=0, max=10, step=0.25, description="guidance", continuous_update=False)
+        controls["label"].observe(partial(allow_guidance, controls), "value")
     return Player(partial(ddim_film, diffusion, n=n), controls, "steps").start()

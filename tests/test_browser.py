@@ -1,6 +1,7 @@
 """The steppers in a real browser: live in JupyterLab, and as a page with the network cut. Without Chromium they are skipped."""
 import base64
 import shutil
+import time
 
 import pytest
 from conftest import ROOT, load_tool
@@ -168,8 +169,10 @@ def test_another_label_and_scale_give_other_pictures(stepper_page):
     page = stepper_page
     pictures = [picture(page)]
     page.locator(".ddpm-player select").nth(1).select_option("7")
-    page.wait_for_timeout(500)
+    opacity = lambda: page.locator(PICTURE).evaluate("i => getComputedStyle(i).opacity")
+    wait_for(lambda: opacity() == "0.4", 5)  # the old picture, while a new one is made
     tool.wait_for_film(page)
+    assert opacity() == "1"
     pictures.append(picture(page))
     page.locator(".ddpm-player .widget-slider .noUi-handle").first.focus()
     page.keyboard.press("ArrowRight")
@@ -193,3 +196,17 @@ def test_end_goes_to_the_end_of_a_film_of_another_length(stepper_page):
     wait_for(lambda: "t = 0," in caption(page), 5)
     press(page, "Home")
     wait_for(lambda: "t = 100," in caption(page), 5)
+
+
+def test_a_film_of_few_pictures_is_played_slowly(stepper_page):
+    page = stepper_page
+    page.locator(".ddpm-player .widget-slider .noUi-handle").nth(1).focus()
+    page.keyboard.press("Home")
+    for _ in range(2): page.keyboard.press("ArrowRight")  # three steps
+    page.wait_for_timeout(500)
+    tool.wait_for_film(page)
+    wait_for(lambda: "t = 100," in caption(page), 5)
+    page.locator(".ddpm-player .widget-play button").first.click()
+    began = time.monotonic()
+    wait_for(lambda: "t = 0," in caption(page), 10)
+    assert time.monotonic() - began > 1.5  # it turns the first page at once, and two more in a second each

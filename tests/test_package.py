@@ -13,7 +13,8 @@ import pytest
 EXPORTS = """linear_beta_schedule cosine_beta_schedule GaussianDiffusion randomly_set_unconditioned Step p_sample p_sample_loop
 p_sample_loop_all ddim_sample ddim_sample_loop SinusoidalPositionEmbedding ConditionalChain ConditionalSkipConnection ConvEmbed
 ResBlock scaled_dot_attention MultiheadAttention UNet UNetFixed UNetConditioned split_validation train batched_loss
-batched_metric load_pretrained ddpm_sample ddpm_train LeNet5 frechet_distance fld ddpm_fld""".split()
+batched_metric load_pretrained ddpm_sample ddpm_train LeNet5 frechet_distance fld ddpm_fld
+Film make_film sample_film forward_film schedule_film guidance_film ddim_film""".split()
 HEAVY = ["matplotlib", "PIL", "pooch", "scipy", "diffusers", "IPython", "ipywidgets", "nbdev"]
 
 # Any socket, and any use of CUDA, ends the process; what was imported is printed.
