@@ -283,6 +283,8 @@ def lay_out(self: Player, last: int) -> None:
     self.row.children = [self.play, self.slider, self.speed]
     self.row.layout.display = None if last else "none"  # nothing to leaf through in a single picture
 
+
+# %% ../nbs/25_widgets.ipynb #90d4fa7e
 @patch
 def start(self: Player, change=None) -> Player:
     "Have a film made of what the controls say now; what is being made is dropped"
@@ -399,8 +401,9 @@ def describe_choice(
     "What a film of a reverse process shows, in a line: the end of its title"
     model, rule = model_name(diffusion), rule_name(options.get("rule"))
     steps, scale = options.get("sampling_timesteps"), options.get("guidance_scale")
-    said = [] if not diffusion.num_classes else ["labels in turn" if label < 0 else f"label {class_names(diffusion)[label - 1]}" if label else "no label"]
-    if said and label and scale is not None: said.append(f"guidance {scale:g}")
+    named, said = class_names(diffusion), []
+    if named: said.append("labels in turn" if label < 0 else f"label {named[label - 1]}" if label else "no label")
+    if named and label and scale is not None: said.append(f"guidance {scale:g}")
     said.append(" of ".join(filter(None, [steps and f"{steps} step{'s' * (steps > 1)}", rule])))
     return (f" by {model}: " if model else ": ") + ", ".join([*filter(None, said), f"seed {seed}"])
 
@@ -439,12 +442,14 @@ def sample_film(
     title = f"From noise{describe_choice(diffusion, label, seed, options)}"
     return make_film(advance(walk, total), diffusion, noise=noise, title=title, labels=labels, data=data)
 
-# %% ../nbs/25_widgets.ipynb #f6b49a32
+# %% ../nbs/25_widgets.ipynb #b8e3507d
 def allow_guidance(controls: dict, change=None) -> None:
     "Without a label there is nothing to guide to"
     label = controls["label"]
     controls["scale"].disabled = label.value == 0 or len(label.options) == 1
 
+
+# %% ../nbs/25_widgets.ipynb #f6b49a32
 class Stepper(Player):
     "The reverse process of a model, step by step"
     def __init__(self, models: dict, data: dict, n: int | None = None):  # by name: diffusions or names; points for underneath
