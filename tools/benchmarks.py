@@ -30,7 +30,7 @@ from denoising_diffusion.solvers import sample
 from denoising_diffusion.training import constant
 
 RESULTS = Path(__file__).resolve().parent.parent/"nbs"/"results"/"benchmarks.json"
-TURNS, BATCH, STEPS, BATCHES = 7, 64, 20, 30
+TURNS, BATCH, STEPS, BATCHES = 7, 64, 20, 15
 half = partial(torch.autocast, "cpu", torch.bfloat16)
 
 
@@ -154,7 +154,7 @@ def bare_training(network, predict, images, dtype=None):
 
 
 def training() -> dict:
-    "An epoch of 30 batches of 64 digits"
+    "An epoch of 15 batches of 64 digits"
     images, others, diffusion = torch.rand(BATCHES * BATCH, 1, 28, 28) * 2 - 1, peers(), digits_unet()
     network = diffusion.denoise_fn
     plain = dict(num_epochs=1, batch_size=BATCH, lr=1e-3, lr_schedule=constant, progress=False)
