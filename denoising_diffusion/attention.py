@@ -32,7 +32,7 @@ def split_heads(x: Tensor, # (B, C, H, W)
     num_heads: int, # divides C
 ) -> Tensor: # (B, num_heads, H·W, C / num_heads)
     "Pixels as rows, one set for each head."
-    return x.flatten(2).unflatten(1, (num_heads, -1)).transpose(-2, -1)
+    return x.flatten(2).unflatten(1, (num_heads, -1)).transpose(-2, -1).contiguous()  # rows in a piece, which products and kernels are fast on
 
 def join_heads(x: Tensor, # (B, num_heads, H·W, d)
     height: int, # H
@@ -57,6 +57,7 @@ class MultiheadAttention(nn.Module):
         if x.dim() != 4 or x.shape[1] != self.dim:
             raise ValueError(f"x must be (B, {self.dim}, H, W), not {tuple(x.shape)}")
         q, k, v = (split_heads(part, self.nhead) for part in self.qkv(x).chunk(3, dim=1))
-        return self.out(join_heads(F.scaled_dot_product_attention(q, k, v), *x.shape[2:]))
+        attend = F.scaled_dot_product_attention if x.is_cuda else scaled_dot_attention
+        return self.out(join_heads(attend(q, k, v), *x.shape[2:]))
 
     def extra_repr(self) -> str: return f"dim={self.dim}, nhead={self.nhead}"
