@@ -37,7 +37,7 @@ def save_pretrained(
     diffusion: GaussianDiffusion,
     path: str | Path,  # NAME.safetensors; the card goes to NAME.md beside it
     *,
-    card: dict | None = None,  # plain values: data, command, seed, …; `class_names`: a list of K strings
+    card: dict | None = None,  # plain values: data, command, seed, …; `"class_names"`: a list of K strings
 ) -> Path:
     "Write `diffusion` to one safetensors file, with a model card beside it"
     from safetensors.torch import save
