@@ -94,7 +94,7 @@ def take_turns(labels: list[int], n: int) -> Tensor | None:  # LongTensor (n,), 
     return torch.tensor(labels).repeat(-(-n // len(labels)))[:n] if labels else None
 
 with_eta = dict(ddim=ddim_rule, dpm=dpm_solver_rule, unipc=unipc_rule)
-samplers = dict(ddpm=lambda eta: ddpm_rule, heun=lambda eta: heun_rule(), **with_eta)
+samplers = dict(ddpm=lambda eta: ddpm_rule, **with_eta, heun=lambda eta: heun_rule())
 
 def find_process(diffusion: GaussianDiffusion, sampler: str, steps: int | None, eta: float, guidance: float | None,
                  power: float = 1.0) -> dict:

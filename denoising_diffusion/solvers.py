@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .ddim import ddim_rule
 from .diffusion import GaussianDiffusion, Level, check_labels, snr_ratio
-from .sampling import ddpm_rule, reverse_process
+from .sampling import reverse_process
 
 # %% ../nbs/05_solvers.ipynb #bea2abd2
 def step_length(
@@ -153,6 +153,6 @@ def sample(
         part = None if labels is None else labels[i:i + chunk]
         with torch.autocast(device.type, dtype) if dtype else nullcontext():
             for step in reverse_process(diffusion, min(chunk, n - i), part, generator=generator, progress=False, **process): pass
-        if drawn is None: drawn = torch.empty(n, *diffusion.data_shape)
+        if drawn is None: drawn = torch.empty(n, *diffusion.data_shape, dtype=step.x.dtype)
         drawn[i:i + chunk] = step.x
     return drawn

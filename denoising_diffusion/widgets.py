@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['rules', 'schedules', 'Film', 'encode', 'describe_time', 'side_by_side', 'from_noise', 'draw_pairs', 'make_film',
-           'is_small', 'film_html', 'pace', 'Cancelled', 'Job', 'all_at_once', 'find_ipywidgets', 'close_widgets',
-           'Player', 'find_diffusion', 'card_scale', 'label_options', 'choose_labels', 'model_name', 'rule_name',
+           'film_html', 'pace', 'Cancelled', 'Job', 'all_at_once', 'find_ipywidgets', 'close_widgets', 'Player',
+           'find_diffusion', 'card_scale', 'label_options', 'choose_labels', 'model_name', 'rule_name',
            'describe_choice', 'seed_control', 'default_count', 'sample_film', 'allow_guidance', 'Stepper', 'show_film',
            'stepper', 'find_schedule', 'forward_film', 'forward_stepper', 'draw_schedule', 'schedule_film',
            'schedule_explorer', 'show_own', 'draw_samples', 'choices_film', 'guidance_film', 'guidance_explorer',
@@ -40,6 +40,7 @@ class Film(NamedTuple):
     captions: list[str]
     title: str = "pictures"  # for those who don't see them
     headings: tuple = ()  # above the pictures, from left to right
+    sharp: bool = False  # grids of few pixels, which are shown as squares, and not drawn ones, which are shown smooth
 
     def __repr__(self): return f"Film({self.title!r}, {len(self.pictures)} pictures)"
 
@@ -102,7 +103,7 @@ def make_film(
     if noise is not None and diffusion is None: raise ValueError("with noise, the diffusion must be given too: it says when that was")
     if noise is not None: steps = from_noise(steps, noise, diffusion.num_timesteps)
     pictures = [encode(picture) for picture in draw_pairs(steps, **options)]
-    return Film(pictures, [describe_time(diffusion, s.t) for s in steps], title, headings)
+    return Film(pictures, [describe_time(diffusion, s.t) for s in steps], title, headings, sharp=steps[0].x.ndim == 4)
 
 # %% ../nbs/25_widgets.ipynb #911a4d8d
 _style = """<style>
@@ -145,10 +146,6 @@ button.addEventListener("click", () => {
 })"""
 
 # %% ../nbs/25_widgets.ipynb #f02fa9f9
-def is_small(film: Film) -> bool:
-    "Whether its pictures are grids of few pixels, which are shown as squares, and not drawn ones, which are shown smooth"
-    return int.from_bytes(film.pictures[0][16:20], "big") < 300  # a PNG file tells its width there
-
 def film_html(film: Film) -> str:
     "A film as a piece of HTML that holds all it needs: pictures, slider, play, loop and speed"
     pictures = [base64.b64encode(picture).decode() for picture in film.pictures]
@@ -157,7 +154,7 @@ def film_html(film: Film) -> str:
     title, caption = html.escape(film.title), html.escape(film.captions[-1])
     headings = "".join(f"<span>{heading}</span>" for heading in film.headings)
     speeds = "".join(f'<option value="{ms}"{" selected" if ms == pace(film) else ""}>{word}</option>' for ms, word in _speeds.items())
-    kind = "ddpm-film" if is_small(film) else "ddpm-film drawn"
+    kind = "ddpm-film" if film.sharp else "ddpm-film drawn"
     return f"""<div class="{kind}" id="{name}" role="group" aria-label="{title}">
 {_style}
 <div class="title">{title}</div>
@@ -329,7 +326,7 @@ def show(self: Player, film: Film) -> None:
     old, self.film = self.film, film
     above = "".join(f'<span style="flex: 1">{heading}</span>' for heading in film.headings)
     self.headings.value = f'{_live}<div style="display: flex; text-align: center">{above}</div>'
-    (self.image.add_class if is_small(film) else self.image.remove_class)("ddpm-sharp")
+    (self.image.add_class if film.sharp else self.image.remove_class)("ddpm-sharp")
     if not old or len(old.pictures) != len(film.pictures): self.lay_out(len(film.pictures) - 1)
     if not old or pace(old) != pace(film): self.speed.value = pace(film)
     self.turn()
@@ -649,10 +646,10 @@ def choices_film(
             generator = torch.Generator(diffusion.device).manual_seed(seed)
             for step in reverse_process(diffusion, n, labels, generator=generator, progress=False, **options): yield step
             pictures.append(encode(draw_samples(step.x, labels)))
-    advance(walk(), total)
+    *_, step = advance(walk(), total)
     first, *others = choices.values()
     common = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
-    return Film(pictures, [*choices], title + describe_choice(diffusion, label, seed, common))
+    return Film(pictures, [*choices], title + describe_choice(diffusion, label, seed, common), sharp=step.x.ndim == 4)
 
 # %% ../nbs/25_widgets.ipynb #deb6eb8b
 def guidance_film(model: str | GaussianDiffusion, scales=(0, 0.5, 1, 1.5, 2, 3, 4, 6, 10), steps: int = 20, **options) -> Film:

@@ -16,7 +16,6 @@ import subprocess
 import sys
 import time
 import types
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -31,7 +30,6 @@ from denoising_diffusion.training import constant
 
 RESULTS = Path(__file__).resolve().parent.parent/"nbs"/"results"/"benchmarks.json"
 TURNS, BATCH, STEPS, BATCHES = 7, 64, 20, 15
-half = partial(torch.autocast, "cpu", torch.bfloat16)
 
 
 def machine() -> str:
@@ -105,7 +103,7 @@ def pytorch_unet():
 def loops() -> dict:
     "What the loop adds to the forward passes of the network"
     diffusion, spiral = digits_unet(), GaussianDiffusion(cosine_beta_schedule(40), 2, ConditionalMLP(40, 16)).eval()
-    chain = lambda x, t: types.SimpleNamespace(sample=spiral.denoise_fn(x, t.expand(len(x)) + 1)).sample
+    chain = lambda x, t: spiral.denoise_fn(x, t.expand(len(x)) + 1)
     unet = dict(bare=lambda: bare(diffusion.denoise_fn, STEPS, (BATCH, 1, 28, 28)), ours=lambda: p_sample_loop(diffusion, BATCH, progress=False))
     points = dict(bare=lambda: [bare(spiral.denoise_fn, 40, (1000, 2)) for _ in range(10)],
                   ours=lambda: [p_sample_loop(spiral, 1000, progress=False) for _ in range(10)],
@@ -141,13 +139,13 @@ def sampling() -> dict:
     return found
 
 
-def bare_training(network, predict, images, dtype=None):
+def bare_training(network, predict, images):
     "Forward, loss, backward, Adam: what every training does, and nothing else"
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     network.train()
     for x in images.split(BATCH):
         noise, t = torch.randn_like(x), torch.randint(1, STEPS + 1, (len(x),))
-        with torch.autocast("cpu", dtype or torch.bfloat16, enabled=dtype is not None): loss = F.mse_loss(predict(x + noise, t), noise)
+        loss = F.mse_loss(predict(x + noise, t), noise)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -205,7 +203,7 @@ def limit() -> dict:
     flops = counter.get_total_flops()
     forward = lambda: [bare(network, 1, (BATCH, 1, 28, 28)) for _ in range(10)]
     def in_half():
-        with half(): forward()
+        with torch.autocast("cpu", torch.bfloat16): forward()
     seconds = {name: statistics.median(each) / 10 for name, each in take_turns(dict(
         product=lambda: [a @ b for _ in range(10)], forward=forward, product_half=lambda p=a.bfloat16(), q=b.bfloat16(): [p @ q for _ in range(10)],
         forward_half=in_half)).items()}
