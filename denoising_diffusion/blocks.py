@@ -224,17 +224,18 @@ class ResBlock(nn.Module):
         emb_channels: int, # width of the embedding
         groups: int = 8, # groups of the norms
         activation: Callable = F.silu, # of tensors
+        dropout: float = 0., # share of the values between the convolutions that training sets to 0
     ):
         super().__init__()
         self.conv1 = ConvEmbed(in_channels, out_channels, emb_channels, groups, activation)
         self.conv2, self.norm = conv3x3(out_channels, out_channels), nn.GroupNorm(groups, out_channels)
-        self.activation = activation
+        self.activation, self.dropout = activation, nn.Dropout(dropout)
         self.skip = nn.Identity() if in_channels == out_channels else conv3x3(in_channels, out_channels)
 
     def forward(self, x: Tensor, # (B, in_channels, H, W)
         emb: Tensor, # (B, emb_channels)
     ) -> Tensor: # (B, out_channels, H, W)
-        return self.activation(self.norm(self.conv2(self.conv1(x, emb)))) + self.skip(x)
+        return self.activation(self.norm(self.conv2(self.dropout(self.conv1(x, emb))))) + self.skip(x)
 
 # %% ../nbs/10_blocks.ipynb #4dd1ed96
 def down(in_channels: int, out_channels: int) -> nn.Conv2d:

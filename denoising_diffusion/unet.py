@@ -17,8 +17,9 @@ from .blocks import (ConditionalChain, ConditionalSkipConnection, ConvEmbed, Res
 from .attention import MultiheadAttention
 
 # %% auto #0
-__all__ = ['named_values', 'join_channels', 'unet_middle', 'unet_levels', 'check_images', 'time_embedding', 'unet_layers',
-           'concat_embeddings', 'by_name', 'plain_config', 'UNet', 'UNetFixed', 'combined_width', 'UNetConditioned']
+__all__ = ['named_values', 'join_channels', 'self_attention', 'unet_middle', 'unet_levels', 'check_images', 'time_embedding',
+           'in_patches', 'unet_blocks', 'unet_layers', 'concat_embeddings', 'by_name', 'plain_config', 'UNet',
+           'UNetFixed', 'combined_width', 'UNetConditioned']
 
 # %% ../nbs/12_unet.ipynb #d6b9ba01
 def join_channels(h: Tensor, # (B, C, H, W) from inside
@@ -28,6 +29,12 @@ def join_channels(h: Tensor, # (B, C, H, W) from inside
     return torch.cat([skip, h], dim=1)
 
 # %% ../nbs/12_unet.ipynb #7058e70a
+def self_attention(channels: int, # in and out
+    num_attention_heads: int = 4, # divides `channels`
+) -> ConditionalSkipConnection:
+    "Attention with a skip around it."
+    return ConditionalSkipConnection(MultiheadAttention(channels, num_attention_heads), torch.add)
+
 def unet_middle(channels: int, # in and out
     block: Callable[[int, int], nn.Module], # (in_channels, out_channels) -> a block
     num_attention_heads: int = 4, # divides `channels`
@@ -35,24 +42,22 @@ def unet_middle(channels: int, # in and out
 ) -> nn.Module:
     "A block, attention with its skip, a block."
     if not attention: return block(channels, channels)
-    return ConditionalChain(
-        block1=block(channels, channels),
-        attention=ConditionalSkipConnection(MultiheadAttention(channels, num_attention_heads), torch.add),
+    return ConditionalChain(block1=block(channels, channels), attention=self_attention(channels, num_attention_heads),
         block2=block(channels, channels))
 
 # %% ../nbs/12_unet.ipynb #062abf3f
 def unet_levels(widths: Sequence[int], # channels c₀, c₁, …: one more than levels
-    block: Callable[[int, int], nn.Module], # (in_channels, out_channels) -> a block
+    blocks: Sequence[Callable[[int, int], nn.Module]], # for each level (in_channels, out_channels) -> a block
     middle: nn.Module, # what lies inside the last level: widths[-1] channels in and out
     num_blocks: int = 1, # blocks before and after
     first: bool = True, # nothing above: no way up
 ) -> ConditionalChain:
     "All levels from `widths[0]` on, the next inside the one before."
-    a, b, *deeper = widths
+    (a, b, *deeper), (block, *inner_blocks) = widths, blocks
     before = [block(a, a) for _ in range(num_blocks)]
     inside = ConditionalChain(
         down=down(a, b) if deeper else conv3x3(a, b),
-        inner=unet_levels(widths[1:], block, middle, num_blocks, first=False) if deeper else middle)
+        inner=unet_levels(widths[1:], inner_blocks, middle, num_blocks, first=False) if deeper else middle)
     after = [block(a + b if i == 0 else b, b) for i in range(num_blocks)]
     return ConditionalChain(
         before=ConditionalChain(*before),
@@ -83,6 +88,23 @@ def time_embedding(num_timesteps: int, # T
     return nn.Sequential(positions, nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, dim))
 
 # %% ../nbs/12_unet.ipynb #b282cd3a
+def in_patches(conv_in: nn.Module, conv_out: nn.Module, patch_size: int) -> tuple[nn.Module, nn.Module]:
+    "The first and the last layer, with pixels folded into channels before and unfolded after"
+    if patch_size == 1: return conv_in, conv_out
+    return nn.Sequential(nn.PixelUnshuffle(patch_size), conv_in), nn.Sequential(conv_out, nn.PixelShuffle(patch_size))
+
+def unet_blocks(num_levels: int, # one `block` for each
+    block: Callable[[int, int], nn.Module], # (in_channels, out_channels) -> a block
+    attention_levels: Sequence[int], # 0 … num_levels - 1, 0 for the finest
+    num_attention_heads: int, # divides the widths of those levels
+) -> list[Callable[[int, int], nn.Module]]:
+    "For each level what makes its blocks, with attention after them where it is asked for."
+    unknown = [level for level in attention_levels if level not in range(num_levels)]
+    if unknown: raise ValueError(f"attention_levels must lie in 0 … {num_levels - 1}, but one is {unknown[0]!r}")
+    def with_attention(a, b): return ConditionalChain(block=block(a, b), attention=self_attention(b, num_attention_heads))
+    return [with_attention if level in attention_levels else block for level in range(num_levels)]
+
+# %% ../nbs/12_unet.ipynb #670e32ba
 def unet_layers(in_channels: int, # channels of a picture
     model_channels: int, # m: width of the first level, which the multipliers multiply
     emb_channels: int, # width of the embedding that the blocks get
@@ -92,19 +114,22 @@ def unet_layers(in_channels: int, # channels of a picture
     block_groups: int = 8, # groups of the norms; divides every width
     num_attention_heads: int = 4, # divides the last level's width
     middle_attention: bool = True, # False: one block is all of the middle
+    attention_levels: Sequence[int] = (), # levels with attention after their blocks, 0 for the finest
+    dropout: float = 0., # of the blocks, which must know it if it is not 0
+    patch_size: int = 1, # side in pixels of what is one pixel to the network
 ) -> ConditionalChain: # of (x, emb)
     "A convolution in, nested levels, a convolution out."
     if not isinstance(channel_multipliers, (list, tuple)) or not channel_multipliers:
         raise ValueError(f"channel_multipliers must hold a number for each level, not {channel_multipliers!r}")
-    check_counts(**{f"channel_multipliers[{i}]": n for i, n in enumerate(channel_multipliers)},
-                 in_channels=in_channels, model_channels=model_channels, num_blocks_per_level=num_blocks_per_level)
-    widths = [model_channels, *(model_channels * n for n in channel_multipliers)]
-    def block(a, b): return block_layer(a, b, emb_channels, groups=block_groups)
+    check_counts(**{f"channel_multipliers[{i}]": n for i, n in enumerate(channel_multipliers)}, in_channels=in_channels,
+                 model_channels=model_channels, num_blocks_per_level=num_blocks_per_level, patch_size=patch_size)
+    widths, channels = [model_channels, *(model_channels * n for n in channel_multipliers)], in_channels * patch_size**2
+    options = dict(groups=block_groups, dropout=dropout) if dropout else dict(groups=block_groups)
+    def block(a, b): return block_layer(a, b, emb_channels, **options)
     middle = unet_middle(widths[-1], block, num_attention_heads, middle_attention)
-    return ConditionalChain(
-        conv_in=conv3x3(in_channels, model_channels),
-        levels=unet_levels(widths, block, middle, num_blocks_per_level),
-        conv_out=conv3x3(widths[1], in_channels))
+    blocks = unet_blocks(len(channel_multipliers), block, attention_levels, num_attention_heads)
+    conv_in, conv_out = in_patches(conv3x3(channels, model_channels), conv3x3(widths[1], channels), patch_size)
+    return ConditionalChain(conv_in=conv_in, levels=unet_levels(widths, blocks, middle, num_blocks_per_level), conv_out=conv_out)
 
 # %% ../nbs/12_unet.ipynb #6c9c4ee2
 def concat_embeddings(a: Tensor, b: Tensor) -> Tensor:
@@ -142,6 +167,9 @@ class UNet(nn.Module):
         block_groups: int = 8, # groups of the norms; divides every width
         num_attention_heads: int = 4, # divides the last level's width
         middle_attention: bool = True, # False: one block is all of the middle
+        attention_levels: Sequence[int] = (), # levels with attention after their blocks, 0 for the finest
+        dropout: float = 0., # share of values that the blocks set to 0 in training
+        patch_size: int = 1, # side in pixels of what is one pixel to the network
     ):
         config = plain_config(locals())
         super().__init__()
@@ -151,8 +179,9 @@ class UNet(nn.Module):
         self.layers = unet_layers(in_channels, model_channels, 4 * model_channels,
             channel_multipliers=channel_multipliers, block_layer=by_name(block_layer),
             num_blocks_per_level=num_blocks_per_level, block_groups=block_groups,
-            num_attention_heads=num_attention_heads, middle_attention=middle_attention)
-        self.side_multiple = 2 ** (len(channel_multipliers) - 1)
+            num_attention_heads=num_attention_heads, middle_attention=middle_attention,
+            attention_levels=attention_levels, dropout=dropout, patch_size=patch_size)
+        self.side_multiple = patch_size * 2 ** (len(channel_multipliers) - 1)
 
 # %% ../nbs/12_unet.ipynb #dc051750
 @patch
@@ -248,7 +277,7 @@ class UNetConditioned(nn.Module):
         self.class_embedding = nn.Embedding(num_classes + 1, dim)
         options["block_layer"] = by_name(options["block_layer"])
         self.layers = unet_layers(in_channels, model_channels, combined_width(self.combine, dim), **options)
-        self.side_multiple = 2 ** (len(options["channel_multipliers"]) - 1)
+        self.side_multiple = options["patch_size"] * 2 ** (len(options["channel_multipliers"]) - 1)
 
 # %% ../nbs/12_unet.ipynb #820db05d
 @patch
