@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['adam', 'find_device', 'split_labels', 'to_floats', 'Batches', 'check_data', 'batched_metric', 'batched_loss',
-           'evaluating', 'weights_dtype', 'EMA', 'one_cycle', 'constant', 'History', 'Training', 'seeded', 'describe',
-           'plain_value', 'network_config', 'check_same', 'read_checkpoint', 'load_checkpoint', 'check_settings',
-           'check_time_weights', 'make_training', 'where_to_resume', 'make_batches', 'on_device', 'train',
-           'clipped_snr_weights']
+           'evaluating', 'weights_dtype', 'EMA', 'one_cycle', 'constant', 'History', 'Training', 'random_flip',
+           'seeded', 'random_state', 'set_random_state', 'describe', 'plain_value', 'network_config', 'check_same',
+           'read_checkpoint', 'load_checkpoint', 'check_settings', 'check_time_weights', 'make_training',
+           'where_to_resume', 'make_batches', 'on_device', 'train', 'clipped_snr_weights']
 
 # %% ../nbs/21_training.ipynb #62068d93
 import json
@@ -286,9 +286,11 @@ class Training:
     dtype: torch.dtype | None  # autocast to this in training
     settings: dict  # plain values, for the checkpoint
     time_weights: Tensor | None = None  # (T,) how often each time is drawn, relative to the others
+    augment: Callable | None = None  # changes the samples (B, *data_shape) of each batch
     step: int = 0  # steps done
     saved: str = "none"  # the last checkpoint, for messages
     history: History = field(default_factory=History)
+    begun: dict = field(default_factory=dict)  # how far the epoch under way has come; empty between epochs
 
     def __post_init__(self):
         self.params = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -309,6 +311,7 @@ def take_step(
     "One step of the optimizer on one batch"
     factor = self.lr_schedule(self.step / self.num_steps)
     for group, lr in zip(self.optimizer.param_groups, self.base_lrs): group["lr"] = lr * factor
+    if self.augment: x = self.augment(x)
     if labels is not None: labels = randomly_set_unconditioned(labels.long(), self.prob_uncond)
     with torch.autocast(x.device.type, self.dtype) if self.dtype else nullcontext():
         loss = self.diffusion.p_losses(x, labels, t=self.draw_times(len(x)), loss=self.loss)
@@ -336,26 +339,40 @@ def draw_times(self: Training, n: int) -> Tensor | None:  # LongTensor (n,) in 1
     return None if self.time_weights is None else torch.multinomial(self.time_weights, n, replacement=True) + 1
 
 
+# %% ../nbs/21_training.ipynb #cd21a2c7
+def random_flip(
+    x: Tensor,  # (B, C, H, W)
+) -> Tensor:
+    "Each picture as it is or mirrored left to right, with even odds"
+    mirrored = torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5
+    return torch.where(mirrored, x.flip(-1), x)
+
 # %% ../nbs/21_training.ipynb #288691d2
 @patch
 def run_epoch(
     self: Training,
     batches: Batches,
     bar,  # a tqdm bar that counts steps
+    after_step: Callable,  # is called after each step but the last
 ) -> float:  # the mean loss
-    "One pass over the data"
+    "One pass over the data, or what is left of it"
     self.diffusion.train()
-    total, count, start = torch.zeros((), device=self.diffusion.device), 0, time.perf_counter()
-    for batch in batches:
+    total, count, first = (self.begun.get(name, 0) for name in ("total", "count", "batches"))
+    total, start = torch.tensor(float(total), device=self.diffusion.device), time.perf_counter()
+    for i, batch in enumerate(batches):
+        if i < first: continue
+        if i == first and first: set_random_state(self.begun["random"], self.diffusion.device)
         total += self.take_step(*batch) * len(batch[0])
         count += len(batch[0])
+        self.begun = dict(total=total, count=count, batches=i + 1)
         bar.update()
+        if i + 1 < len(batches): after_step()
         if self.step % 50 == 0 and not bar.disable:
-            rate = count / (time.perf_counter() - start)
-            bar.set_postfix(loss=f"{total.item() / count:.4f}", lr=f"{self.lr:.2g}",
-                            samples_per_s=f"{rate:.0f}", refresh=False)
+            rate = (i + 1 - first) * len(batch[0]) / (time.perf_counter() - start)
+            bar.set_postfix(loss=f"{total.item() / count:.4f}", lr=f"{self.lr:.2g}", samples_per_s=f"{rate:.0f}", refresh=False)
     self.check_finite(total)
     self.check_finite(torch.stack([p.detach().abs().max() for p in self.params]), "a weight is")
+    self.begun = {}
     return total.item() / count
 
 # %% ../nbs/21_training.ipynb #06376c29
@@ -365,6 +382,15 @@ def seeded(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng([device] if device.type == "cuda" else [], device_type="cuda"):
         torch.manual_seed((seed * 1_000_003 + epoch) % 2**63)
         yield
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    "Where torch's random numbers stand, on the CPU and on `device`"
+    return dict(cpu=torch.get_rng_state(), **(dict(cuda=torch.cuda.get_rng_state(device)) if device.type == "cuda" else {}))
+
+def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
+    "Let torch's random numbers go on from a `random_state`"
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "cuda" in state: torch.cuda.set_rng_state(state["cuda"], device)
 
 def describe(diffusion: GaussianDiffusion) -> dict:
     "What a checkpoint must agree with: the shape of the data, what is predicted, the schedule, the network's tensors"
@@ -390,7 +416,8 @@ def state_dict(self: Training) -> dict:
                 card=plain_value(getattr(self.diffusion, "card", {})),
                 model=self.diffusion.state_dict(),
                 ema=self.ema.state_dict() if self.ema else None, optimizer=self.optimizer.state_dict(),
-                history=asdict(self.history))
+                history=asdict(self.history),
+                begun=dict(self.begun, total=float(self.begun["total"]), random=random_state(self.diffusion.device)) if self.begun else {})
 
 def check_same(
     found: dict,  # `describe` of the diffusion that a checkpoint was made from
@@ -448,15 +475,17 @@ def load_state_dict(
     self.optimizer.load_state_dict(state["optimizer"])
     if self.ema: self.ema.load_state_dict(state["ema"] or dict(num_updates=0, average=dict(self.ema.params)))
     self.history, self.saved = History(**state["history"]), f"{path} (epoch {state['epoch']})"
-    self.step = len(self.history) * (self.num_steps // self.settings["num_epochs"])
+    self.begun = state.get("begun") or {}
+    self.step = len(self.history) * (self.num_steps // self.settings["num_epochs"]) + self.begun.get("batches", 0)
 
 # %% ../nbs/21_training.ipynb #282f6f52
 def check_settings(
     diffusion: GaussianDiffusion, num_epochs: int, batch_size: int, lr: float,
     prob_uncond: float, ema_decay: float | None, grad_clip: float | None, checkpoint: str | Path | None, resume,
+    checkpoint_steps: int | None = None,
 ) -> Path | None:  # the checkpoint
     "A `ValueError` naming the first of the arguments of `train` that can't be right; makes the checkpoint's folder"
-    for name, value in dict(num_epochs=num_epochs, batch_size=batch_size).items():
+    for name, value in dict(num_epochs=num_epochs, batch_size=batch_size, checkpoint_steps=checkpoint_steps or 1).items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} must be a whole number from 1 on, not {value!r}")
     if not 0 < lr < math.inf: raise ValueError(f"lr, the learning rate, must be above 0, not {lr}")
@@ -536,24 +565,36 @@ def on_device(data: Tensor | tuple | DataLoader, device: torch.device) -> Tensor
 
 # %% ../nbs/21_training.ipynb #59f47707
 @patch
-def run(self: Training, batches: Batches, val_data, checkpoint: str | Path | None, progress: bool) -> History:
+def run(
+    self: Training, batches: Batches, val_data, checkpoint: str | Path | None, progress: bool,
+    checkpoint_steps: int | None = None, after_epoch: Callable | None = None,
+) -> History:
     "All the epochs that are left"
     from tqdm.auto import tqdm
     num_epochs, device = self.settings["num_epochs"], self.diffusion.device
+    def after_step():
+        if checkpoint and checkpoint_steps and self.step % checkpoint_steps == 0: self.save(checkpoint)
     with tqdm(total=self.num_steps, initial=self.step, unit="step", disable=not progress) as bar:
         for epoch in range(len(self.history), num_epochs):
             bar.set_description(f"epoch {epoch + 1}/{num_epochs}")
             start = time.perf_counter()
             with seeded(self.settings["seed"], epoch, device):
-                mean_batch_loss, val_loss = self.run_epoch(batches, bar), self.validate(val_data)
+                mean_batch_loss, val_loss = self.run_epoch(batches, bar, after_step), self.validate(val_data)
             self.history.append(mean_batch_loss=mean_batch_loss, val_loss=val_loss,
                                 learning_rate=self.lr, seconds=time.perf_counter() - start)
-            if checkpoint is None: continue
-            write_file(checkpoint, partial(torch.save, self.state_dict()))
-            self.saved = f"{checkpoint} (epoch {epoch + 1})"
+            if checkpoint: self.save(checkpoint)
+            if after_epoch:
+                with self.averaged(), evaluating(self.diffusion): after_epoch(self.diffusion, epoch + 1)
     if self.ema: self.ema.swap()
     self.diffusion.eval()
     return self.history
+
+# %% ../nbs/21_training.ipynb #0d523566
+@patch
+def save(self: Training, checkpoint: str | Path) -> None:
+    "Write the checkpoint"
+    write_file(checkpoint, partial(torch.save, self.state_dict()))
+    self.saved = f"{checkpoint} (epoch {len(self.history)}, step {self.step})"
 
 @patch
 def validate(self: Training, val_data) -> float | None:
@@ -580,21 +621,25 @@ def train(
     grad_clip: float | None = 1.0,  # the longest gradient allowed; None: any
     loss: Callable = F.mse_loss,  # (output, target) -> its mean
     time_weights: Tensor | None = None,  # (T,) how often each time 1 … T is drawn, relative to the others; evenly, if not given
+    augment: Callable | None = None,  # changes the samples (B, *data_shape) of each batch, such as `random_flip`
     checkpoint: str | Path | None = None,  # a file, written after each epoch
+    checkpoint_steps: int | None = None,  # … and within it, whenever so many steps more are done
     resume: bool | str | Path = False,  # True: go on from `checkpoint` if it exists; or the path of another one
     dtype: torch.dtype | None = None,  # run the network in this under autocast, e.g. torch.bfloat16; weights stay as they are
     device: torch.device | str | None = None,  # where `diffusion` is if not on the CPU, else the fastest there is
     seed: int | None = None,  # of all that is drawn; from torch's random numbers, if not given
+    after_epoch: Callable | None = None,  # (diffusion, epochs done); the network is in eval mode, with the averaged weights
     progress: bool = True,
 ) -> History:
     "Train the network of `diffusion` on `train_data` (arXiv 2006.11239, algorithm 1)"
-    checkpoint = check_settings(diffusion, num_epochs, batch_size, lr, prob_uncond, ema_decay, grad_clip, checkpoint, resume)
+    checkpoint = check_settings(diffusion, num_epochs, batch_size, lr, prob_uncond, ema_decay, grad_clip, checkpoint, resume, checkpoint_steps)
     device = find_device(device or (None if diffusion.device.type == "cpu" else diffusion.device))
     batches, val_data = make_batches(diffusion.to(device), train_data, val_data, batch_size)
     settings = dict(num_epochs=num_epochs, batch_size=batch_size, lr=lr, prob_uncond=prob_uncond, grad_clip=grad_clip)
     return make_training(
         diffusion, optimizer, len(batches), ema_decay, seed, where_to_resume(resume, checkpoint), settings, lr_schedule=lr_schedule,
-        prob_uncond=prob_uncond, grad_clip=grad_clip, loss=loss, dtype=dtype, time_weights=time_weights).run(batches, val_data, checkpoint, progress)
+        prob_uncond=prob_uncond, grad_clip=grad_clip, loss=loss, dtype=dtype, time_weights=time_weights, augment=augment,
+    ).run(batches, val_data, checkpoint, progress, checkpoint_steps, after_epoch)
 
 
 # %% ../nbs/21_training.ipynb #bdcba309
