@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['curve', 'make_spiral', 'make_s_curve', 'make_moons', 'make_shapes', 'nearest_on_curve', 'distance_to_curve',
            'sliced_wasserstein', 'normalize_to_neg_one_to_one', 'unnormalize_to_zero_to_one', 'to_uint8', 'read_idx',
-           'fetch', 'load_mnist', 'square_image', 'images_from_folder', 'labelled_images_from_folder',
-           'split_validation', 'write_file']
+           'fetch', 'load_mnist', 'flatten_image', 'subject_box', 'square_image', 'Folder', 'read_folder',
+           'images_from_folder', 'labelled_images_from_folder', 'find_duplicates', 'split_validation', 'write_file']
 
 # %% ../nbs/20_data.ipynb #f4a7d0ba
 import gzip, hashlib, os, struct, warnings, zlib
 from functools import lru_cache
 from math import pi
 from pathlib import Path
+from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
@@ -304,57 +305,186 @@ def load_mnist(
                          f"expected as many. They are not of one set; {_advice}")
     return images[:, None], labels.long() + 1
 
-# %% ../nbs/20_data.ipynb #52d6ec5e
+# %% ../nbs/20_data.ipynb #21225b66
+def _upright(image):
+    "An image of any mode as RGBA, turned as its camera noted"
+    from PIL import Image, ImageOps
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16 bits of grey, 0 … 65535, of which one may be see-through
+        grey, key = np.asarray(image), image.info.get("transparency")
+        image = Image.fromarray(np.rint(grey.clip(0, 65535) / 257).astype(np.uint8))
+        if key is not None: image.putalpha(Image.fromarray((grey != key).astype(np.uint8) * 255))
+    return image.convert("RGBA")
+
+def _colour(name: str) -> tuple:
+    "Red, green and blue of a colour's name"
+    from PIL import ImageColor
+    try: return ImageColor.getrgb(name)[:3]
+    except (ValueError, TypeError, AttributeError) as e:
+        raise ValueError(f"background must be a colour such as 'white' or '#ffcc00', got {name!r}") from e
+
+# %% ../nbs/20_data.ipynb #e345a6ad
+def flatten_image(
+    image,                      # a PIL image of any mode and size
+    background: str = "white",  # colour under what is see-through
+):                              # a PIL image, RGB, upright
+    "An image upright, on a background"
+    from PIL import Image
+    colour, image = _colour(background), _upright(image)
+    canvas = Image.new("RGBA", image.size, colour)
+    canvas.alpha_composite(image)
+    return canvas.convert("RGB")
+
+# %% ../nbs/20_data.ipynb #40606dca
+def _subject(image, tolerance: int):  # (H, W) bool; None for a picture without a backdrop
+    "Where an upright RGBA image shows its subject"
+    pixels = np.asarray(image)
+    if pixels[..., 3].min() <= tolerance: return pixels[..., 3] > tolerance
+    rgb = pixels[..., :3].astype(np.int16)
+    border = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
+    backdrop = np.median(border, 0).astype(np.int16)
+    is_backdrop = lambda x: (np.abs(x - backdrop) <= tolerance).all(-1)
+    return None if is_backdrop(border).mean() < 0.5 else ~is_backdrop(rgb)
+
+def _box(mask, size: tuple) -> tuple:
+    "The box around what is True in a mask; all of a picture of that size where nothing is"
+    if mask is None or not mask.any(): return 0, 0, *size
+    rows, columns = mask.any(1).nonzero()[0].tolist(), mask.any(0).nonzero()[0].tolist()
+    return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+
+# %% ../nbs/20_data.ipynb #f4a2a397
+def subject_box(
+    image,                # a PIL image of any mode and size
+    tolerance: int = 16,  # how far alpha may be from 0, or a colour from the backdrop, and still be nothing: 0 … 255
+) -> tuple:               # left, upper, right and lower edge, in pixels of the upright picture
+    "The smallest box around the subject of a picture, or all of it where none stands out"
+    if not 0 <= tolerance <= 255: raise ValueError(f"tolerance must lie in 0 … 255, got {tolerance}")
+    image = _upright(image)
+    return _box(_subject(image, tolerance), image.size)
+
+# %% ../nbs/20_data.ipynb #c564f036
+def _resize(image, size: tuple, box: tuple):
+    "A box of an image at another size: pixels stay sharp when enlarged, and are averaged when shrunk"
+    from PIL import Image
+    if size[0] <= box[2] - box[0] and size[1] <= box[3] - box[1]: return image.resize(size, Image.Resampling.LANCZOS, box)
+    return image.resize((4 * size[0], 4 * size[1]), Image.Resampling.NEAREST, box).reduce(4)
+
+def _window(image, left: float, upper: float, side: float, size: int, colour: tuple):
+    "A square window of an RGB image at (size, size); beyond the image it shows a colour"
+    from PIL import Image
+    if side == size: left, upper = int(left // 1), int(upper // 1)  # nothing to resize, so nothing to blur
+    seen = max(0, left), max(0, upper), min(image.width, left + side), min(image.height, upper + side)
+    place = [int((edge - start) * size / side + 0.5) for edge, start in zip(seen, (left, upper) * 2)]
+    canvas = Image.new("RGB", (size, size), colour)
+    canvas.paste(_resize(image, (max(1, place[2] - place[0]), max(1, place[3] - place[1])), seen), place[:2])
+    return canvas
+
+# %% ../nbs/20_data.ipynb #4fd3cd22
 def square_image(
     image,                      # a PIL image of any mode and size
     size: int,                  # side of the result in pixels
-    background: str = "white",  # colour under transparent parts and beside oblong pictures
+    background: str = "white",  # colour under what is see-through and beyond the picture's edges
+    *,
+    crop: bool = False,         # cut to the subject?
+    margin: float = 0.05,       # with `crop`: room around the subject, as a share of the side, where it stands before a backdrop
 ):                              # a PIL image, RGB, (size, size)
-    "An image upright, on a background, padded to a square and resized"
-    from PIL import Image, ImageColor, ImageOps
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"): image = Image.fromarray((np.asarray(image) // 256).clip(0, 255).astype(np.uint8))
-    image = image.convert("RGBA")
-    side, colour = max(image.size), ImageColor.getcolor(background, "RGBA")
-    canvas = Image.new("RGBA", (side, side), colour)
-    canvas.alpha_composite(image, ((side - image.width) // 2, (side - image.height) // 2))
-    return canvas.convert("RGB").resize((size, size), Image.Resampling.LANCZOS)
+    "An image upright, on a background, as a square of one size: all of it, or its subject"
+    if size < 1 or size != int(size): raise ValueError(f"size must be a whole number, at least 1 pixel, got {size}")
+    if not 0 <= margin < 0.5: raise ValueError(f"margin must be at least 0 and less than 0.5, got {margin}")
+    image, colour = _upright(image), _colour(background)
+    mask = _subject(image, 16) if crop else None
+    left, upper, right, lower = _box(mask, image.size)
+    side = max(right - left, lower - upper) / (1 if mask is None else 1 - 2 * margin)
+    return _window(flatten_image(image, background), (left + right - side) / 2, (upper + lower - side) / 2, side, int(size), colour)
 
-# %% ../nbs/20_data.ipynb #6d203d3c
+# %% ../nbs/20_data.ipynb #c78475f9
 _suffixes = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
 
-def images_from_folder(
-    folder: str | Path,         # searched with its sub-folders, in the order of the paths
-    size: int,                  # side of the images in pixels
-    *,
-    background: str = "white",  # colour under transparent parts and beside oblong pictures
-    keep_blank: bool = False,   # keep pictures of one colour?
-) -> Tensor:                    # (N, 3, size, size) uint8
-    "All PNG, JPEG, GIF, WebP and BMP pictures of a folder as squares of one size"
+def _picture_files(folder: Path) -> list:
+    "The picture files in a folder and its sub-folders, by their endings, in the order of the paths"
+    def fits(p): return p.suffix.lower() in _suffixes and not any(part.startswith(".") for part in p.relative_to(folder).parts)
+    return sorted(p for p in folder.rglob("*") if fits(p) and (p.is_file() or p.is_symlink() and not p.exists()))
+
+def _read_picture(path: Path, size: int, background: str, crop: bool, margin: float):
+    "The pixels of a file as a square, or a word for why there are none"
     from PIL import Image
-    if size < 1: raise ValueError(f"size must be at least 1 pixel, got {size}")
-    folder, images, skipped = Path(folder).expanduser(), [], []
+    try:
+        with Image.open(path, formats=("PNG", "JPEG", "GIF", "WEBP", "BMP")) as image:
+            return np.array(square_image(image, size, background, crop=crop, margin=margin))
+    except (Image.DecompressionBombError, MemoryError): return "too large"
+    except Exception: return "broken"  # what a damaged file makes its reader raise is anybody's guess
+
+# %% ../nbs/20_data.ipynb #f8d61bf3
+class Folder(NamedTuple):
+    "What was read from a folder of pictures, where each came from, and what was left out"
+    images: Tensor  # (N, 3, size, size) uint8
+    paths: list     # the file of each image
+    skipped: dict   # the other files, and why: "broken", "too large", "blank" or "the same as …"
+
+    def summary(self, folder: str | Path = "", most: int = 20) -> str:
+        "What was left out, and why, named as seen from `folder`"
+        names = [f"{_short(path, folder)} ({why})" for path, why in self.skipped.items()]
+        return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+def _short(path: Path, folder: str | Path) -> str:
+    "A file's name as seen from a folder, fit to be printed"
+    name = path.relative_to(folder) if path.is_relative_to(folder) else path
+    return name.as_posix().encode(errors="replace").decode()
+
+# %% ../nbs/20_data.ipynb #24c510e4
+def read_folder(
+    folder: str | Path,           # searched with its sub-folders, in the order of the paths
+    size: int,                    # side of the images in pixels
+    *,
+    background: str = "white",    # colour under what is see-through and beyond the pictures' edges
+    crop: bool = False,           # cut each to its subject?
+    margin: float = 0.05,         # with `crop`: room around the subject, as a share of the side
+    keep_blank: bool = False,     # keep pictures of one colour?
+    keep_duplicates: bool = True, # keep pictures that, once squares, equal an earlier one to the pixel?
+) -> Folder:
+    "All PNG, JPEG, GIF, WebP and BMP pictures of a folder as squares of one size, and which file each was"
+    from PIL import Image
+    square_image(Image.new("L", (1, 1)), size, background, margin=margin)  # refuses what can't be right
+    folder, images, paths, skipped, first = Path(folder).expanduser(), [], [], {}, {}
     if not folder.is_dir(): raise ValueError(f"{folder} is not a folder")
-    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in _suffixes and p.is_file()):
-        try:
-            with Image.open(path) as image: pixels = np.array(square_image(image, size, background))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-            skipped.append(f"{path.name} (broken)")
-            continue
-        if not keep_blank and (pixels == pixels[:1, :1]).all(): skipped.append(f"{path.name} (blank)")
-        else: images.append(torch.from_numpy(pixels).permute(2, 0, 1))
-    more = f" and {len(skipped) - 20} more" if len(skipped) > 20 else ""
-    if skipped: warnings.warn(f"left out of {folder}: {', '.join(skipped[:20])}{more}", stacklevel=2)
-    if not images:
-        raise ValueError(f"{folder} holds no picture that can be used: expected {' '.join(_suffixes)} files")
-    return torch.stack(images)
+    for path in _picture_files(folder):
+        pixels = _read_picture(path, size, background, crop, margin)
+        if isinstance(pixels, str): skipped[path] = pixels
+        elif not keep_blank and (pixels == pixels[:1, :1]).all(): skipped[path] = "blank"
+        elif (same := first.setdefault(hashlib.sha256(pixels).digest(), path)) != path and not keep_duplicates:
+            skipped[path] = f"the same as {_short(same, folder)}"
+        else:
+            images.append(torch.from_numpy(pixels).permute(2, 0, 1))
+            paths.append(path)
+    return Folder(torch.stack(images) if images else torch.zeros(0, 3, size, size, dtype=torch.uint8), paths, skipped)
+
+# %% ../nbs/20_data.ipynb #8d59d736
+def images_from_folder(
+    folder: str | Path,           # searched with its sub-folders, in the order of the paths
+    size: int,                    # side of the images in pixels
+    *,
+    background: str = "white",    # colour under what is see-through and beyond the pictures' edges
+    crop: bool = False,           # cut each to its subject?
+    margin: float = 0.05,         # with `crop`: room around the subject, as a share of the side
+    keep_blank: bool = False,     # keep pictures of one colour?
+    keep_duplicates: bool = True, # keep pictures that, once squares, equal an earlier one to the pixel?
+) -> Tensor:                      # (N, 3, size, size) uint8
+    "All PNG, JPEG, GIF, WebP and BMP pictures of a folder as squares of one size; a warning names what is left out"
+    found = read_folder(folder, size, background=background, crop=crop, margin=margin,
+                        keep_blank=keep_blank, keep_duplicates=keep_duplicates)
+    folder = Path(folder).expanduser()
+    if found.skipped: warnings.warn(f"left out of {folder}: {found.summary(folder)}", stacklevel=2)
+    if not len(found.images): raise ValueError(f"{folder} holds no picture that can be used: expected {' '.join(_suffixes)} files")
+    return found.images
 
 # %% ../nbs/20_data.ipynb #0cc4692a
 def labelled_images_from_folder(
     folder: str | Path,         # with a sub-folder of pictures for each label
     size: int,                  # side of the images in pixels
     *,
-    background: str = "white",  # colour under transparent parts and beside oblong pictures
+    background: str = "white",  # colour under what is see-through and beyond the pictures' edges
+    crop: bool = False,         # cut each to its subject?
+    margin: float = 0.05,       # with `crop`: room around the subject, as a share of the side
 ) -> tuple[Tensor, Tensor, list[str]]:  # images (N, 3, size, size) uint8, labels (N,) int64 in 1 … K, the K names
     "The pictures of a folder's sub-folders, labelled by where they lie"
     folder = Path(folder).expanduser()
@@ -363,9 +493,35 @@ def labelled_images_from_folder(
     if len(names) < 2: raise ValueError(f"{folder} must hold a sub-folder of pictures for each of two labels or more, but has {len(names)}")
     loose = sum(p.suffix.lower() in _suffixes for p in folder.iterdir())
     if loose: warnings.warn(f"left out of {folder}: {loose} pictures that lie in no sub-folder, and so have no label", stacklevel=2)
-    kinds = [images_from_folder(folder/name, size, background=background) for name in names]
+    kinds = [images_from_folder(folder/name, size, background=background, crop=crop, margin=margin) for name in names]
     return torch.cat(kinds), torch.arange(1, len(names) + 1).repeat_interleave(torch.tensor([len(k) for k in kinds])), names
 
+
+# %% ../nbs/20_data.ipynb #6d902b65
+def _first_alike(images: Tensor, tolerance: float) -> Tensor:  # (N,) int64
+    "For each image the first one whose thumbnail is like its own"
+    small = torch.cat([torch.nn.functional.adaptive_avg_pool2d(x.float(), 8).flatten(1) for x in images.split(500)]).double()
+    place = torch.arange(len(images), device=images.device)
+    first = place.clone()
+    for start in range(0, len(images), 500):
+        alike = torch.cdist(small[start:start + 500], small) <= tolerance * small.shape[1]**0.5
+        for i, row in enumerate(alike, start):
+            if first[i] == i: first[row & (first == place) & (place > i)] = i
+    return first
+
+def find_duplicates(
+    images: Tensor,         # (N, C, H, W) uint8
+    tolerance: float = 0.,  # root mean square difference of thumbnails, 0 … 255; 0 asks for equal pixels
+) -> list:                  # groups of two places or more, each in order
+    "Which images are equal, or nearly so?"
+    if images.ndim != 4 or images.dtype != torch.uint8:
+        raise ValueError(f"images must be (N, C, H, W) uint8, got {tuple(images.shape)} {images.dtype}")
+    if not tolerance >= 0: raise ValueError(f"tolerance can't be negative, got {tolerance}")
+    groups, hashes = {}, {}
+    if tolerance: first = _first_alike(images, tolerance).tolist() if len(images) else []
+    else: first = [hashes.setdefault(hashlib.sha256(x.contiguous().numpy()).digest(), i) for i, x in enumerate(images.cpu())]
+    for i, j in enumerate(first): groups.setdefault(j, []).append(i)
+    return [group for group in groups.values() if len(group) > 1]
 
 # %% ../nbs/20_data.ipynb #01dac4b8
 def split_validation(

@@ -2,7 +2,7 @@
 
     python tools/run.py 30_spiral 31_numbers
 
-Cells that read MNIST need `DENOISING_DIFFUSION_DATA`. A live widget needs a kernel, so what it shows is not saved.
+Cells that read MNIST or `pokemon_raw` need `DENOISING_DIFFUSION_DATA`. A live widget needs a kernel, so what it shows is not saved.
 """
 import argparse
 from pathlib import Path
