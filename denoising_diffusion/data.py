@@ -336,19 +336,20 @@ def flatten_image(
     return canvas.convert("RGB")
 
 # %% ../nbs/20_data.ipynb #40606dca
-def _subject(image, tolerance: int):  # (H, W) bool; None for a picture without a backdrop
-    "Where an upright RGBA image shows its subject"
+def _stands_out(image, tolerance: int):  # (H, W) bool
+    "Where an upright RGBA image is not see-through; in an opaque one, where it differs from its backdrop, if it has one"
     pixels = np.asarray(image)
     if pixels[..., 3].min() <= tolerance: return pixels[..., 3] > tolerance
     rgb = pixels[..., :3].astype(np.int16)
     border = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
     backdrop = np.median(border, 0).astype(np.int16)
     is_backdrop = lambda x: (np.abs(x - backdrop) <= tolerance).all(-1)
-    return None if is_backdrop(border).mean() < 0.5 else ~is_backdrop(rgb)
+    return ~is_backdrop(rgb) & (is_backdrop(border).mean() >= 0.5)
 
-def _box(mask, size: tuple) -> tuple:
-    "The box around what is True in a mask; all of a picture of that size where nothing is"
-    if mask is None or not mask.any(): return 0, 0, *size
+def _subject(image, tolerance: int = 16):
+    "The box around what stands out in an upright RGBA image, or None"
+    mask = _stands_out(image, tolerance)
+    if not mask.any(): return None
     rows, columns = mask.any(1).nonzero()[0].tolist(), mask.any(0).nonzero()[0].tolist()
     return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
 
@@ -360,7 +361,7 @@ def subject_box(
     "The smallest box around the subject of a picture, or all of it where none stands out"
     if not 0 <= tolerance <= 255: raise ValueError(f"tolerance must lie in 0 … 255, got {tolerance}")
     image = _upright(image)
-    return _box(_subject(image, tolerance), image.size)
+    return _subject(image, tolerance) or (0, 0, *image.size)
 
 # %% ../nbs/20_data.ipynb #c564f036
 def _resize(image, size: tuple, box: tuple):
@@ -386,15 +387,15 @@ def square_image(
     background: str = "white",  # colour under what is see-through and beyond the picture's edges
     *,
     crop: bool = False,         # cut to the subject?
-    margin: float = 0.05,       # with `crop`: room around the subject, as a share of the side, where it stands before a backdrop
+    margin: float = 0.05,       # with `crop`: room around the subject, as a share of the side, where one stands out
 ):                              # a PIL image, RGB, (size, size)
     "An image upright, on a background, as a square of one size: all of it, or its subject"
     if size < 1 or size != int(size): raise ValueError(f"size must be a whole number, at least 1 pixel, got {size}")
     if not 0 <= margin < 0.5: raise ValueError(f"margin must be at least 0 and less than 0.5, got {margin}")
     image, colour = _upright(image), _colour(background)
-    mask = _subject(image, 16) if crop else None
-    left, upper, right, lower = _box(mask, image.size)
-    side = max(right - left, lower - upper) / (1 if mask is None else 1 - 2 * margin)
+    box = _subject(image) if crop else None
+    left, upper, right, lower = box or (0, 0, *image.size)
+    side = max(right - left, lower - upper) / (1 - 2 * margin if box else 1)
     return _window(flatten_image(image, background), (left + right - side) / 2, (upper + lower - side) / 2, side, int(size), colour)
 
 # %% ../nbs/20_data.ipynb #c78475f9
