@@ -15,10 +15,11 @@ _names = {
     "blocks": "SinusoidalPositionEmbedding ConditionalChain ConditionalSkipConnection ConditionalMLP ConvEmbed ResBlock down up",
     "attention": "scaled_dot_attention MultiheadAttention",
     "unet": "UNet UNetFixed UNetConditioned",
-    "data": "make_spiral make_s_curve make_moons make_shapes load_mnist images_from_folder labelled_images_from_folder split_validation",
-    "training": "train batched_loss batched_metric",
+    "data": "make_spiral make_s_curve make_moons make_shapes load_mnist split_validation "
+            "images_from_folder labelled_images_from_folder read_folder find_duplicates flatten_image square_image subject_box",
+    "training": "train batched_loss batched_metric random_flip",
     "frechet": "LeNet5 frechet_distance fld",
-    "plots": "image_grid",
+    "plots": "image_grid contact_sheet",
     "pretrained": "load_pretrained save_pretrained",
     "widgets": "stepper forward_stepper schedule_explorer guidance_explorer ddim_explorer "
                "Film make_film sample_film forward_film schedule_film guidance_film ddim_film",

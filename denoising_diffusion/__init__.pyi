@@ -38,10 +38,15 @@ from .data import (
     images_from_folder as images_from_folder,
     labelled_images_from_folder as labelled_images_from_folder,
     split_validation as split_validation,
+    read_folder as read_folder,
+    find_duplicates as find_duplicates,
+    flatten_image as flatten_image,
+    square_image as square_image,
+    subject_box as subject_box,
 )
-from .training import train as train, batched_loss as batched_loss, batched_metric as batched_metric
+from .training import train as train, batched_loss as batched_loss, batched_metric as batched_metric, random_flip as random_flip
 from .frechet import LeNet5 as LeNet5, frechet_distance as frechet_distance, fld as fld
-from .plots import image_grid as image_grid
+from .plots import image_grid as image_grid, contact_sheet as contact_sheet
 from .pretrained import load_pretrained as load_pretrained, save_pretrained as save_pretrained
 from .widgets import (
     stepper as stepper,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 # %% auto #0
 __all__ = ['check_counts', 'check_divides', 'position_table', 'SinusoidalPositionEmbedding', 'call_layer', 'ConditionalChain',
            'ConditionalSkipConnection', 'labels_for', 'check_times', 'ConditionalLinear', 'ConditionalMLP', 'conv3x3',
-           'ConvEmbed', 'ResBlock', 'down', 'spread_kernel', 'Up']
+           'ConvEmbed', 'ResBlock', 'down', 'spread_kernel', 'Up', 'up']
 
 # %% ../nbs/10_blocks.ipynb #641a3bf9
 def check_counts(**counts: int) -> None:
@@ -250,10 +250,14 @@ def spread_kernel(weight: Tensor, # (O, I, 3, 3) of a convolution
     return F.pad(wide, (0, 0, 0, 1)) + F.pad(wide, (0, 0, 1, 0))
 
 class Up(nn.Sequential):
-    "Twice the size: the nearest pixel, then a 3×3 convolution; worked out as one transposed convolution"
+    "`nn.Upsample` and a 3×3 convolution, worked out at once as one transposed convolution."
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__(nn.Upsample(scale_factor=2), conv3x3(in_channels, out_channels))
 
     def forward(self, x: Tensor, # (B, in_channels, H, W)
     ) -> Tensor: # (B, out_channels, 2H, 2W)
         return F.conv_transpose2d(x, spread_kernel(self[1].weight), self[1].bias, stride=2, padding=1)
+
+def up(in_channels: int, out_channels: int) -> Up:
+    "Twice the size: the nearest pixel, then a 3×3 convolution."
+    return Up(in_channels, out_channels)

@@ -13,7 +13,7 @@ from fastcore.basics import patch
 from fastcore.meta import delegates
 from torch import Tensor, nn
 from .blocks import (ConditionalChain, ConditionalSkipConnection, ConvEmbed, ResBlock,
-    SinusoidalPositionEmbedding, check_counts, check_times, conv3x3, down, labels_for, Up)
+    SinusoidalPositionEmbedding, check_counts, check_times, conv3x3, down, labels_for, up)
 from .attention import MultiheadAttention
 
 # %% auto #0
@@ -63,7 +63,7 @@ def unet_levels(widths: Sequence[int], # channels c₀, c₁, …: one more than
         before=ConditionalChain(*before),
         skip=ConditionalSkipConnection(inside, join_channels),
         after=ConditionalChain(*after),
-        up=nn.Identity() if first else Up(b, a))
+        up=nn.Identity() if first else up(b, a))
 
 # %% ../nbs/12_unet.ipynb #3e839788
 def check_images(x: Tensor, # to be (B, in_channels, H, W)
@@ -218,8 +218,8 @@ class UNetFixed(nn.Module):
         self.block3, self.conv3 = block(2 * m, 2 * m), conv3x3(2 * m, 4 * m)
         self.middle1, self.attention = block(4 * m, 4 * m), MultiheadAttention(4 * m, num_attention_heads)
         self.middle2 = block(4 * m, 4 * m)
-        self.after3, self.up3 = block(2 * m + 4 * m, 4 * m), Up(4 * m, 2 * m)
-        self.after2, self.up2 = block(m + 2 * m, 2 * m), Up(2 * m, m)
+        self.after3, self.up3 = block(2 * m + 4 * m, 4 * m), up(4 * m, 2 * m)
+        self.after2, self.up2 = block(m + 2 * m, 2 * m), up(2 * m, m)
         self.after1, self.conv_out = block(m + m, m), conv3x3(m, in_channels)
 
 # %% ../nbs/12_unet.ipynb #4f438831
