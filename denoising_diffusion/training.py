@@ -419,6 +419,7 @@ def state_dict(self: Training) -> dict:
                 history=asdict(self.history),
                 begun=dict(self.begun, total=float(self.begun["total"]), random=random_state(self.diffusion.device)) if self.begun else {})
 
+# %% ../nbs/21_training.ipynb #1555abfa
 def check_same(
     found: dict,  # `describe` of the diffusion that a checkpoint was made from
     expected: dict,  # `describe` of the one at hand
