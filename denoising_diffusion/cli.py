@@ -184,10 +184,11 @@ def folder_recipe(
     channels: int = 48,  # width of the U-Net; a multiple of 8
     prediction: str = "v",  # noise, start or v
     dropout: float = 0.0,  # 0.1 or so for a long training on few pictures
+    crop: bool = False,  # cut each picture to its subject
 ) -> Recipe:
     "A U-Net for the pictures of a folder"
     check_multiple("size", size, 4), check_multiple("channels", channels, 8)
-    images, betas = images_from_folder(folder, size), cosine_beta_schedule(100)
+    images, betas = images_from_folder(folder, size, crop=crop), cosine_beta_schedule(100)
     train_data, val_data = split_validation(images) if len(images) >= 20 else (images, None)
     network = UNet(3, channels, 100, dropout=dropout, patch_size=2 if size >= 40 and size % 8 == 0 else 1)
     diffusion = GaussianDiffusion(betas, (3, size, size), network, prediction=prediction)
@@ -251,6 +252,7 @@ def ddpm_train(
     channels: int | None = None,  # for a folder: width of the U-Net, a multiple of 8; if not given, 48
     prediction: str | None = None,  # for a folder: what the network predicts, noise, start or v; if not given, v
     dropout: float | None = None,  # for a folder: share of values set to 0 in training, 0.1 or so for a long one; if not given, 0
+    crop: bool = False,  # for a folder: cut each picture to what stands out from its background
     seed: int = 0,  # of the first weights and of all that is drawn
     half: bool = False,  # run the network in half precision (bfloat16): faster where the processor knows it, far slower where not
     device: str | None = None,  # cuda, mps or cpu; if not given, the fastest there is
@@ -259,7 +261,7 @@ def ddpm_train(
     "Train a diffusion, and go on where an earlier run of the same command was stopped"
     where = find_device(device)
     torch.manual_seed(seed)
-    options = dict(size=size, channels=channels, prediction=prediction, dropout=dropout)
+    options = dict(size=size, channels=channels, prediction=prediction, dropout=dropout, crop=crop or None)
     recipe = find_recipe(data, **options)
     path = check_out(out or f"runs/{Path(data).absolute().name}.safetensors", ".safetensors", make_folder=True)
     chosen = dict(num_epochs=epochs, batch_size=batch, lr=lr, dtype=torch.bfloat16 if half else None)

@@ -290,6 +290,7 @@ class Training:
     step: int = 0  # steps done
     saved: str = "none"  # the last checkpoint, for messages
     history: History = field(default_factory=History)
+    at_once: int | None = None  # samples of a batch that go through the network together; all, if not given
     begun: dict = field(default_factory=dict)  # how far the epoch under way has come; empty between epochs
 
     def __post_init__(self):
@@ -313,16 +314,12 @@ def take_step(
     for group, lr in zip(self.optimizer.param_groups, self.base_lrs): group["lr"] = lr * factor
     if self.augment: x = self.augment(x)
     if labels is not None: labels = randomly_set_unconditioned(labels.long(), self.prob_uncond)
-    with torch.autocast(x.device.type, self.dtype) if self.dtype else nullcontext():
-        loss = self.diffusion.p_losses(x, labels, t=self.draw_times(len(x)), loss=self.loss)
-    if x.device.type == "cpu" or self.step % 50 == 0: self.check_finite(loss)
-    self.optimizer.zero_grad()
-    loss.backward()
+    loss = self.backward(x, labels)
     if self.grad_clip: nn.utils.clip_grad_norm_(self.params, self.grad_clip)
     self.optimizer.step()
     if self.ema: self.ema.update()
     self.step += 1
-    return loss.detach()
+    return loss
 
 @patch
 def check_finite(self: Training, value: Tensor, what: str = "the loss is") -> None:
@@ -338,6 +335,33 @@ def draw_times(self: Training, n: int) -> Tensor | None:  # LongTensor (n,) in 1
     "Times to train on, drawn by `time_weights`"
     return None if self.time_weights is None else torch.multinomial(self.time_weights, n, replacement=True) + 1
 
+
+# %% ../nbs/21_training.ipynb #f2e48dd9
+@patch
+def backward(self: Training, x: Tensor, labels: Tensor | None) -> Tensor:  # the mean loss, still on the device
+    "The gradients of the mean loss over a batch, in parts if memory holds no more"
+    size = self.at_once or len(x)
+    while True:
+        try: return self.backward_parts(x, labels, size)
+        except torch.cuda.OutOfMemoryError:
+            if size == 1: raise
+            size = self.at_once = -(-min(size, len(x)) // 2)
+            warnings.warn(f"there is no memory for a batch of {len(x)}: it goes through in parts of {size}", stacklevel=2)
+
+@patch
+def backward_parts(self: Training, x: Tensor, labels: Tensor | None, size: int) -> Tensor:
+    "The gradients of the mean loss over a batch, `size` samples at a time"
+    self.optimizer.zero_grad()
+    total = torch.zeros((), device=x.device)
+    for i in range(0, len(x), size):
+        part, some = x[i:i + size], None if labels is None else labels[i:i + size]
+        with torch.autocast(x.device.type, self.dtype) if self.dtype else nullcontext():
+            loss = self.diffusion.p_losses(part, some, t=self.draw_times(len(part)), loss=self.loss)
+        if x.device.type == "cpu" or self.step % 50 == 0: self.check_finite(loss)
+        loss = loss * (len(part) / len(x))
+        loss.backward()
+        total += loss.detach()
+    return total
 
 # %% ../nbs/21_training.ipynb #cd21a2c7
 def random_flip(

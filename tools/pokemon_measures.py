@@ -1,0 +1,176 @@
+"""Train what the Pokémon weights are held against, and measure all of them: every number and picture in nbs/32_pokemon.ipynb.
+
+    python tools/pokemon.py pictures                                          # the pictures, in two folders
+    ddpm_train runs/pokemon/train --size 48 --epochs 80 --half --out runs/pokemon.safetensors
+    python tools/pokemon_measures.py trainings                                # the original configuration, and the ablation
+    python tools/pokemon_measures.py measures                                 # all there is to measure
+    python tools/pokemon_measures.py sheet --seed 1                           # 32 drawn and 32 real pictures, to be told apart
+    python tools/pokemon_measures.py ship                                     # the weights into the package, in half precision
+
+What is found goes to nbs/results/pokemon.json as soon as it is there, and what is there is not found again.
+"""
+import argparse
+import json
+import warnings
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from pokemon import RUNS, load_pictures, split_species
+
+from denoising_diffusion import GaussianDiffusion, UNet, cosine_beta_schedule, image_grid, load_pretrained, save_pretrained, train
+from denoising_diffusion.cli import samplers
+from denoising_diffusion.data import write_file
+from denoising_diffusion.features import colour_statistics, copy_share, load_encoder, nearest, picture_distance, precision_recall
+from denoising_diffusion.pretrained import weights
+from denoising_diffusion.sampling import time_grid
+from denoising_diffusion.solvers import sample
+from denoising_diffusion.training import clipped_snr_weights, constant, random_flip, read_checkpoint, to_floats
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT/"nbs"/"results"
+MODEL = RUNS.parent/"pokemon.safetensors"
+NUM = 1_000  # pictures of each kind that are measured
+BETAS = cosine_beta_schedule(100)
+ORIGINAL = dict(  # of the package that this one re-creates: 16 channels, the noise predicted, a constant rate, nothing averaged
+    batch_size=32, lr=1e-3, optimizer=torch.optim.Adam, lr_schedule=constant, ema_decay=None, grad_clip=None)
+OURS = dict(batch_size=32, lr=1e-3, augment=random_flip, dtype=torch.bfloat16)  # of `ddpm_train` for a folder
+V_TIMES = dict(time_weights=clipped_snr_weights(BETAS, 5.0))
+ABLATION = {  # half as wide and far shorter than the recipe
+    "v, min-SNR times": ("v", V_TIMES), "v, all times alike": ("v", {}), "start": ("start", {}), "noise": ("noise", {}),
+    "v, min-SNR times, not mirrored": ("v", V_TIMES | dict(augment=None)), "v, min-SNR times, dropout 0.1": ("v", V_TIMES)}
+
+
+def parts() -> tuple:
+    "The training pictures and the held-out ones, uint8 (N, 3, 48, 48)"
+    pictures = load_pictures()
+    held_out = torch.from_numpy(split_species(pictures.dex_id))
+    return pictures.images[~held_out], pictures.images[held_out]
+
+
+def kept() -> dict:
+    path = RESULTS/"pokemon.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def keep(name: str, found: dict) -> None:
+    "Add to the results"
+    results = kept() | {name: found}
+    lines = ",\n".join(f"{json.dumps(k, ensure_ascii=False)}: {json.dumps(v, ensure_ascii=False)}" for k, v in results.items())
+    write_file(RESULTS/"pokemon.json", lambda p: p.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8"))
+    print(name, {k: v for k, v in found.items() if not isinstance(v, (list, dict))}, flush=True)
+
+
+def trained(name: str, network: UNet, prediction: str, num_epochs: int, **options) -> GaussianDiffusion:
+    "A diffusion trained on the training pictures, from its checkpoint if it is done already"
+    diffusion = GaussianDiffusion(BETAS, (3, 48, 48), network, prediction=prediction)
+    train(diffusion, parts()[0], num_epochs=num_epochs, seed=0, checkpoint=RUNS/f"{name}.pt", resume=True, checkpoint_steps=200, **options)
+    return diffusion
+
+
+def original() -> GaussianDiffusion:
+    "What the original package did: 15 epochs of it"
+    torch.manual_seed(0)
+    return trained("original", UNet(3, 16, 100), "noise", 15, **ORIGINAL)
+
+
+def ablated(name: str, epochs: int = 8, channels: int = 24) -> GaussianDiffusion:
+    "One change of the recipe"
+    torch.manual_seed(0)
+    prediction, options = ABLATION[name]
+    network = UNet(3, channels, 100, patch_size=2, dropout=0.1 if "dropout" in name else 0.0)
+    return trained(name.replace(", ", "_").replace(" ", "_"), network, prediction, epochs, **OURS | options)
+
+
+def draw(diffusion: GaussianDiffusion, sampler: str, steps: int, n: int = NUM, eta: float = 0.0, power: float = 1.0, seed: int = 0) -> torch.Tensor:
+    "n samples in half precision"
+    return sample(diffusion, n, None, seed=seed, chunk=100, dtype=torch.bfloat16, rule=samplers[sampler](eta),
+                  sampling_timesteps=time_grid(diffusion.num_timesteps, steps, power))
+
+
+def judged(images: torch.Tensor, train_pictures: torch.Tensor, held_out: torch.Tensor) -> dict:
+    "What the encoder says of pictures, against the held-out ones"
+    encoder, real = load_encoder("pokemon-1"), len(held_out)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        distance = picture_distance(images, held_out, encoder)
+    precision, recall = precision_recall(encoder.see(images[:real]), encoder.see(held_out))
+    return dict(n=len(images), distance=distance, precision=precision, recall=recall)
+
+
+def floor() -> dict:
+    "As many real training pictures in the place of samples"
+    train_pictures, held_out = parts()
+    order = torch.randperm(len(train_pictures), generator=torch.Generator().manual_seed(0))[:NUM]
+    return judged(train_pictures[order], *parts()) | dict(colours=colour_statistics(held_out))
+
+
+def noise() -> dict: return judged(torch.randn(NUM, 3, 48, 48, generator=torch.Generator().manual_seed(0)), *parts())
+
+
+def model(sampler: str, steps: int, eta: float = 0.0, power: float = 1.0, full: bool = False) -> dict:
+    "The trained network, drawn from in one way; with `full` also what only one set is measured for"
+    images = draw(load_pretrained(MODEL), sampler, steps, eta=eta, power=power)
+    found = dict(sampler=sampler, evaluations=steps, eta=eta, power=power, **judged(images, *parts()))
+    if not full: return found
+    train_pictures, held_out = parts()
+    np.save(RUNS/"samples.npy", images.numpy())
+    image_grid(images[:64], 16, scale=1).save(RESULTS/"pokemon_samples.png")
+    matches = nearest(images, train_pictures)
+    real = nearest(held_out, train_pictures)
+    return found | dict(colours=colour_statistics(images), copies=copy_share(images, train_pictures, held_out),
+                        nearest={way: dict(drawn=matches[way].distance.median().item(), held_out=real[way].distance.median().item()) for way in matches})
+
+
+def measures() -> dict:
+    "All there is to measure, by name"
+    found = {"real": floor, "noise": noise}
+    found["original, DDPM 100"] = lambda: judged(draw(original(), "ddpm", 100), *parts())
+    found |= {f"ablation: {name}": partial(lambda name: judged(draw(ablated(name), "unipc", 25, 500), *parts()), name) for name in ABLATION}
+    found["pokemon, DDPM 100"] = partial(model, "ddpm", 100, full=True)
+    for name, sampler in (("DDIM", "ddim"), ("DPM-Solver++", "dpm"), ("UniPC", "unipc")):
+        for eta in (0.0, 1.0): found[f"pokemon, {name} 25, η = {eta:g}"] = partial(model, sampler, 25, eta)
+    found["pokemon, UniPC 10, η = 0"] = partial(model, "unipc", 10)
+    return found
+
+
+def sheet(seed: int) -> None:
+    "A shuffled sheet of 32 drawn and 32 real held-out pictures, and the key to it"
+    _, held_out = parts()
+    generator = torch.Generator().manual_seed(seed)
+    drawn = draw(load_pretrained(MODEL), "ddpm", 100, n=32, seed=1_000 + seed)
+    real = to_floats(held_out[torch.randperm(len(held_out), generator=generator)[:32]])
+    order = torch.randperm(64, generator=generator)
+    image_grid(torch.cat([drawn, real])[order], 8, scale=2).save(RUNS/f"sheet_{seed}.png")
+    write_file(RUNS/f"sheet_{seed}.json", lambda p: p.write_text(json.dumps(dict(drawn=(order < 32).long().view(8, 8).tolist()))))
+
+
+def stages(epochs: tuple = (1, 5, 10, 20, 40, 80)) -> None:
+    "The first four of the samples drawn after some of the epochs, row by row"
+
+
+def ship() -> None:
+    "The trained weights into the package, in half precision"
+    diffusion = load_pretrained(MODEL)
+    state = read_checkpoint(MODEL.with_suffix(".pt"))
+    keep("training", {k: state["history"][k] for k in ("mean_batch_loss", "val_loss", "seconds")})
+    print(save_pretrained(diffusion, weights/"pokemon.safetensors", card=diffusion.card, dtype=torch.float16))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("command", choices=("trainings", "measures", "sheet", "ship"))
+    parser.add_argument("--only", default="", help="only what has this in its name")
+    parser.add_argument("--seed", type=int, default=0, help="of a sheet")
+    args = parser.parse_args()
+    if args.command == "sheet": return sheet(args.seed)
+    if args.command == "ship": return ship()
+    if args.command == "trainings":
+        for make in (original, *(partial(ablated, name) for name in ABLATION if args.only in name)): make()
+        return
+    for name, measure in measures().items():
+        if args.only in name and name not in kept(): keep(name, measure())
+
+
+if __name__ == "__main__": main()
