@@ -204,7 +204,7 @@ def folder_recipe(
     train_data, val_data = split_validation(images) if len(images) >= 20 else (images, None)
     network = UNet(3, channels, 100, dropout=dropout, patch_size=2 if size >= 40 and size % 8 == 0 else 1)
     diffusion = GaussianDiffusion(betas, (3, size, size), network, prediction=prediction)
-    settings = dict(num_epochs=100, batch_size=32, lr=1e-3, augment=random_flip, checkpoint_steps=200)
+    settings = dict(num_epochs=100, batch_size=32, lr=5e-4, augment=random_flip, checkpoint_steps=200)
     if prediction == "v": settings |= dict(time_weights=clipped_snr_weights(betas, 5.0))
     return Recipe(diffusion, train_data, val_data, settings, dict(data=f"{len(train_data):,} pictures, {size}×{size}, and mirrored"))
 

@@ -1,10 +1,11 @@
 """Train what the Pokémon weights are held against, and measure all of them: every number and picture in nbs/32_pokemon.ipynb.
 
     python tools/pokemon.py pictures                                          # the pictures, in two folders
-    ddpm_train runs/pokemon/train --size 48 --epochs 80 --half --out runs/pokemon.safetensors
+    ddpm_train runs/pokemon/train --size 48 --epochs 70 --half --out runs/pokemon.safetensors
     python tools/pokemon_measures.py trainings                                # the original configuration, and the ablation
     python tools/pokemon_measures.py measures                                 # all there is to measure
     python tools/pokemon_measures.py sheet --seed 1                           # 32 drawn and 32 real pictures, to be told apart
+    python tools/pokemon_measures.py answers --seed 1 --given DRRD…           # what a judge said of it, D or R for each, row by row
     python tools/pokemon_measures.py ship                                     # the weights into the package, in half precision
 
 What is found goes to nbs/results/pokemon.json as soon as it is there, and what is there is not found again.
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from pokemon import RUNS, load_pictures, split_species
 
 from denoising_diffusion import GaussianDiffusion, UNet, cosine_beta_schedule, image_grid, load_pretrained, save_pretrained, train
@@ -35,7 +37,7 @@ NUM = 1_000  # pictures of each kind that are measured
 BETAS = cosine_beta_schedule(100)
 ORIGINAL = dict(  # of the package that this one re-creates: 16 channels, the noise predicted, a constant rate, nothing averaged
     batch_size=32, lr=1e-3, optimizer=torch.optim.Adam, lr_schedule=constant, ema_decay=None, grad_clip=None)
-OURS = dict(batch_size=32, lr=1e-3, augment=random_flip, dtype=torch.bfloat16)  # of `ddpm_train` for a folder
+OURS = dict(batch_size=32, lr=5e-4, augment=random_flip, dtype=torch.bfloat16)  # of `ddpm_train` for a folder
 V_TIMES = dict(time_weights=clipped_snr_weights(BETAS, 5.0))
 ABLATION = {  # half as wide and far shorter than the recipe
     "v, min-SNR times": ("v", V_TIMES), "v, all times alike": ("v", {}), "start": ("start", {}), "noise": ("noise", {}),
@@ -146,8 +148,24 @@ def sheet(seed: int) -> None:
     write_file(RUNS/f"sheet_{seed}.json", lambda p: p.write_text(json.dumps(dict(drawn=(order < 32).long().view(8, 8).tolist()))))
 
 
-def stages(epochs: tuple = (1, 5, 10, 20, 40, 80)) -> None:
-    "The first four of the samples drawn after some of the epochs, row by row"
+def answers(seed: int, given: str) -> None:
+    "How many of a sheet a judge told apart, into the results"
+    key = sum(json.loads((RUNS/f"sheet_{seed}.json").read_text(encoding="utf-8"))["drawn"], [])
+    if len(given) != 64 or set(given) - set("DR"): raise SystemExit(f"64 letters D (drawn) or R (real) are needed, not {len(given)}")
+    right = [(letter == "D") == bool(drawn) for letter, drawn in zip(given, key)]
+    keep(f"sheet {seed}", dict(told_apart=sum(right) / 64, drawn_known=sum(r for r, d in zip(right, key) if d) / 32,
+                               real_known=sum(r for r, d in zip(right, key) if not d) / 32))
+
+
+def stages(epochs: tuple = (1, 5, 10, 20, 40, 70), n: int = 8) -> None:
+    "The first n of the samples drawn after some of the epochs, a row each"
+    rows = []
+    for epoch in epochs:
+        grid = np.asarray(Image.open(MODEL.with_name("pokemon-epochs")/f"{epoch:04}.png"))
+        gap = (grid.shape[0] - 4 * 48) // 5
+        at = [gap + i * (48 + gap) for i in range(4)]
+        rows += [torch.from_numpy(grid[at[i // 4]:, at[i % 4]:][:48, :48].copy()).permute(2, 0, 1) for i in range(n)]
+    image_grid(to_floats(torch.stack(rows)), n, scale=1).save(RESULTS/"pokemon_stages.png")
 
 
 def ship() -> None:
@@ -155,16 +173,19 @@ def ship() -> None:
     diffusion = load_pretrained(MODEL)
     state = read_checkpoint(MODEL.with_suffix(".pt"))
     keep("training", {k: state["history"][k] for k in ("mean_batch_loss", "val_loss", "seconds")})
+    stages()
     print(save_pretrained(diffusion, weights/"pokemon.safetensors", card=diffusion.card, dtype=torch.float16))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("command", choices=("trainings", "measures", "sheet", "ship"))
+    parser.add_argument("command", choices=("trainings", "measures", "sheet", "answers", "ship"))
     parser.add_argument("--only", default="", help="only what has this in its name")
     parser.add_argument("--seed", type=int, default=0, help="of a sheet")
+    parser.add_argument("--given", default="", help="64 letters, D or R")
     args = parser.parse_args()
     if args.command == "sheet": return sheet(args.seed)
+    if args.command == "answers": return answers(args.seed, args.given)
     if args.command == "ship": return ship()
     if args.command == "trainings":
         for make in (original, *(partial(ablated, name) for name in ABLATION if args.only in name)): make()
