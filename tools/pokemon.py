@@ -64,8 +64,8 @@ def load_pictures(side: int = SIDE) -> Pictures:
                              "(images uint8 (N, 64, 64, 3) on white, names, dex_id, source)")
         raw = np.load(path)
         images = np.stack([preprocess(picture, side) for picture in raw["images"]]).transpose(0, 3, 1, 2)
-        write_file(kept.with_suffix(".tmp.npz"), lambda p: np.savez_compressed(p, images=images, **{k: raw[k] for k in ("names", "dex_id", "source")}))
-        kept.with_suffix(".tmp.npz").replace(kept)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_file(kept, lambda p: np.savez_compressed(p, images=images, **{k: raw[k] for k in ("names", "dex_id", "source")}))
     read = np.load(kept)
     return Pictures(torch.from_numpy(read["images"]), read["names"], read["dex_id"], read["source"])
 
