@@ -113,6 +113,11 @@ def test_wheel_holds_the_weights_and_their_cards(root, wheel):
         assert {f"denoising_diffusion/weights/{p.stem}{end}" for end in (".safetensors", ".md")} <= set(wheel)
 
 
+def test_wheel_holds_judges_and_encoders(root, wheel):
+    files = {p.relative_to(root).as_posix() for kind in ("judges", "encoders") for p in (root/"denoising_diffusion"/"weights"/kind).iterdir()}
+    assert {f"denoising_diffusion/weights/{name}.safetensors" for name in ("judges/mnist-1", "encoders/pokemon-1")} <= files <= set(wheel)
+
+
 def test_wheel_holds_nothing_else(wheel):
     assert {n.split("/")[0].split("-")[0] for n in wheel} == {"denoising_diffusion"}
     assert any(n.endswith("LICENSE") for n in wheel)

@@ -1,6 +1,7 @@
-"""The commands in tools/ that make the figures of nbs/31_numbers.ipynb, run small, on digits that are only noise."""
+"""The commands in tools/ that make figures and weights, run small, on digits that are only noise and pictures without a subject."""
 import json
 
+import numpy as np
 import pytest
 import torch
 from conftest import load_tool
@@ -121,3 +122,32 @@ def test_the_peers_are_as_large_as_is_said():
     assert tool.parameters(tool.digits_unet().denoise_fn) == 602_705
     theirs = tool.pytorch_unet()
     assert theirs is None or tool.parameters(theirs) == 316_029
+
+
+def test_pokemon_are_cropped_to_their_subject():
+    tool = load_tool("pokemon")
+    picture = np.full((64, 64, 3), 255, np.uint8)
+    picture[10:34, 40:52] = 0  # 24 high, 12 wide
+    found = 255 - tool.preprocess(picture, 48)[..., 0].astype(int) > 128
+    assert found.any(0).sum() == pytest.approx(22, abs=1) and found.any(1).sum() == pytest.approx(44, abs=1)  # 4% of margin on each side
+    assert [round(places.mean()) for places in found.nonzero()] == [24, 24]
+    assert (tool.preprocess(np.full((64, 64, 3), 250, np.uint8), 16) >= 250).all()  # nothing but ground is left as it is
+
+
+def test_pokemon_are_split_by_species():
+    "A form goes with its species, the same seed gives the same split, and a fraction is one of the species"
+    tool = load_tool("pokemon")
+    dex_id = np.concatenate([np.arange(1, 808).repeat(2), np.arange(10_001, 10_157)])
+    kinds = tool.species(dex_id)
+    assert dict(zip(dex_id, kinds))[10_039] == 115 and dict(zip(dex_id, kinds))[10_156] == 800 and kinds.max() == 807  # mega Kangaskhan; Necrozma
+    out = tool.split_species(dex_id)
+    assert len(set(kinds[out])) == 81 and not set(kinds[out]) & set(kinds[~out])
+    assert (out == tool.split_species(dex_id)).all() and (out != tool.split_species(dex_id, seed=1)).any()
+    with pytest.raises(ValueError, match="form 10999 is not known"): tool.species(np.array([10_999]))
+
+
+def test_pokemon_without_their_file(monkeypatch, tmp_path):
+    tool = load_tool("pokemon")
+    monkeypatch.setattr(tool, "RUNS", tmp_path)
+    monkeypatch.setenv("DENOISING_DIFFUSION_DATA", str(tmp_path))
+    with pytest.raises(SystemExit, match="set DENOISING_DIFFUSION_DATA to the folder that holds it"): tool.load_pictures()
