@@ -7,7 +7,7 @@ __all__ = ['encoders', 'check_pictures', 'Encoder', 'random_views', 'nt_xent', '
            'load_encoder', 'picture_distance', 'precision_recall', 'Match', 'nearest', 'nearest_panel', 'copy_share',
            'ink_hues', 'colour_statistics', 'colour_table']
 
-# %% ../nbs/27_features.ipynb #7b8ccd00
+# %% ../nbs/27_features.ipynb #18fbc9c8
 import json
 import math
 import warnings
@@ -24,7 +24,7 @@ from .frechet import frechet_distance, mean_and_covariance
 from .plots import show_images
 from .training import one_cycle, to_floats
 
-# %% ../nbs/27_features.ipynb #f664e75b
+# %% ../nbs/27_features.ipynb #2d686572
 def check_pictures(images: Tensor, name: str = "images", least: int = 1) -> Tensor:
     "`images` themselves, or a `ValueError` if they can't be colour pictures: (N, 3, H, W), floats in [-1, 1] or bytes"
     if not isinstance(images, Tensor): raise ValueError(f"{name} must be a tensor, not {type(images).__name__}")
@@ -40,7 +40,7 @@ def check_pictures(images: Tensor, name: str = "images", least: int = 1) -> Tens
         warnings.warn(f"{name} lie in {low:.3g} … {high:.3g}, where -1 is black and 1 is white: were they meant as 0 … 1?", stacklevel=3)
     return images
 
-# %% ../nbs/27_features.ipynb #f409ed7f
+# %% ../nbs/27_features.ipynb #e254fdcd
 class Encoder(nn.Module):
     "What is to be seen in a picture, as some numbers: (N, 3, H, W) in [-1, 1], H and W from 16 on -> (N, num_features)"
     def __init__(self, num_features: int = 64, channels: tuple = (32, 64, 96, 128)):
@@ -65,7 +65,7 @@ class Encoder(nn.Module):
         batches = (to_floats(batch.detach().cpu(), torch.float64).clamp(-1, 1) for batch in images.split(batch_size))
         return torch.cat([self(batch) for batch in batches])
 
-# %% ../nbs/27_features.ipynb #5a287fe5
+# %% ../nbs/27_features.ipynb #5c5bf5a3
 def random_views(
     x: Tensor,  # (N, 3, H, W) in [-1, 1]
     zoom: float = 0.25,  # up to exp(±zoom) larger or smaller
@@ -84,7 +84,7 @@ def random_views(
     ink = (draw(tint, 1) + draw(tint / 2, 3)).exp()[:, :, None, None]
     return (1 - (1 - moved) * ink).clamp(-1, 1)
 
-# %% ../nbs/27_features.ipynb #a228357c
+# %% ../nbs/27_features.ipynb #1ae285c9
 def nt_xent(
     z1: Tensor,  # (N, D), one view of each picture
     z2: Tensor,  # (N, D), the other
@@ -100,7 +100,7 @@ def nt_xent(
     left_out.fill_diagonal_(True)
     return F.cross_entropy((z @ z.T / temperature).masked_fill(left_out, -math.inf), partner)
 
-# %% ../nbs/27_features.ipynb #b39cf955
+# %% ../nbs/27_features.ipynb #90cddf91
 @torch.no_grad()
 def settle(encoder: Encoder, x: Tensor, least: float = 0.1) -> Encoder:  # in float64 and eval mode
     "Turn the features to their principal axes over pictures `x`, each divided by √(its variance + `least` of the mean variance)"
@@ -111,7 +111,7 @@ def settle(encoder: Encoder, x: Tensor, least: float = 0.1) -> Encoder:  # in fl
     encoder.turn = axes / (variances + least * variances.mean()).sqrt()
     return encoder
 
-# %% ../nbs/27_features.ipynb #9e48aa74
+# %% ../nbs/27_features.ipynb #45bc4e77
 def train_encoder(
     images: Tensor,  # (N, 3, H, W), bytes or floats in [-1, 1]: all there are, training and held out alike
     *,
@@ -142,7 +142,7 @@ def train_encoder(
             optimizer.step()
     return settle(encoder, x)
 
-# %% ../nbs/27_features.ipynb #90df86a5
+# %% ../nbs/27_features.ipynb #1e8b714c
 encoders = Path(__file__).parent/"weights"/"encoders" if "__file__" in globals() else Path("../denoising_diffusion/weights/encoders")
 
 def save_encoder(encoder: Encoder, path: str | Path) -> Path:
@@ -153,7 +153,7 @@ def save_encoder(encoder: Encoder, path: str | Path) -> Path:
     tensors = {name: value.float().contiguous() if value.is_floating_point() else value for name, value in encoder.state_dict().items()}
     return write_file(path, lambda p: p.write_bytes(save(tensors, {"encoder": json.dumps(encoder.card)})))
 
-# %% ../nbs/27_features.ipynb #d4f73495
+# %% ../nbs/27_features.ipynb #8981665b
 def load_encoder(
     name: str | Path | Encoder = "pokemon-1",  # an encoder of the package, the path of a .safetensors file, or one at hand
 ) -> Encoder:  # in float64 and eval mode
@@ -179,7 +179,7 @@ def _open_encoder(path: Path, changed: int) -> Encoder:  # `changed`: so that a 
     encoder.card = card
     return encoder
 
-# %% ../nbs/27_features.ipynb #2e6b6ca7
+# %% ../nbs/27_features.ipynb #88bb4682
 def picture_distance(
     images: Tensor,  # (N, 3, H, W), floats in [-1, 1] or bytes
     real: Tensor,  # (M, 3, H, W)
@@ -193,7 +193,7 @@ def picture_distance(
                                    "and beside that of as many real ones most", stacklevel=2)
     return frechet_distance(*mean_and_covariance(encoder.see(images)), *mean_and_covariance(encoder.see(real)))
 
-# %% ../nbs/27_features.ipynb #525d7978
+# %% ../nbs/27_features.ipynb #371d73fe
 _exactly = dict(compute_mode="donot_use_mm_for_euclid_dist")  # so that a point is at distance 0 from itself
 
 def _radii(x: Tensor, k: int) -> Tensor:  # (N,)
@@ -217,7 +217,7 @@ def precision_recall(
     if not 1 <= k <= most: raise ValueError(f"k must lie in 1 … {most}, as there are {len(x)} samples and {len(y)} real pictures, not {k}")
     return _share_inside(x, y, _radii(y, k)), _share_inside(y, x, _radii(x, k))
 
-# %% ../nbs/27_features.ipynb #4ee06dca
+# %% ../nbs/27_features.ipynb #56db85bd
 class Match(NamedTuple):
     "For each picture the nearest of others"
     distance: Tensor  # (N,)
@@ -235,7 +235,7 @@ def _match(x: Tensor, others: Tensor, mirror_images: Tensor) -> Match:
         rows.append(((part - nearest).norm(dim=1), index, mirrored))  # anew, as `cdist` rounds
     return Match(*map(torch.cat, zip(*rows)))
 
-# %% ../nbs/27_features.ipynb #51e02c97
+# %% ../nbs/27_features.ipynb #29904289
 def nearest(
     images: Tensor,  # (N, 3, H, W), floats in [-1, 1] or bytes
     others: Tensor,  # (M, 3, H, W), of the same size
@@ -252,7 +252,7 @@ def nearest(
     return dict(pixels=_match(*(v.flatten(1) / math.sqrt(x[0].numel()) for v in (x, y, turned))),
                 features=_match(*(encoder.see(v) for v in (x, y, turned))))
 
-# %% ../nbs/27_features.ipynb #57ff04bd
+# %% ../nbs/27_features.ipynb #82eabc08
 def nearest_panel(
     samples: Tensor,  # (N, 3, H, W), a dozen at most to be seen well
     train: Tensor,  # (M, 3, H, W)
@@ -267,7 +267,7 @@ def nearest_panel(
     titles = [f"{way}\n{distance:.2f}" for way, match in found.items() for distance in match.distance.tolist()]
     return show_images(torch.cat([x, *rows]), len(x), ["sample"] * len(x) + titles, size=size)
 
-# %% ../nbs/27_features.ipynb #9fd8c1a4
+# %% ../nbs/27_features.ipynb #72e831ad
 def copy_share(
     samples: Tensor,  # (N, 3, H, W), floats in [-1, 1] or bytes
     train: Tensor,  # (M, 3, H, W)
@@ -286,7 +286,7 @@ def copy_share(
     if min(bounds) < 1e-5: raise ValueError(f"{part:.0%} of held_out are in train as well: hold out other pictures")
     return {way: (distance < bound).double().mean().item() for way, distance, bound in zip(found, drawn, bounds)}
 
-# %% ../nbs/27_features.ipynb #dd9d9b81
+# %% ../nbs/27_features.ipynb #71c81e60
 def ink_hues(x: Tensor, ink: Tensor, num: int) -> tuple[float, list]:  # chroma in 0 … 1; shares that add up to 1, from red over green to blue
     "The mean chroma of pictures (N, 3, H, W) in [0, 1] where `ink` (N, H, W) is true, and how it is spread over `num` hues"
     r, g, b = x.unbind(1)
@@ -311,7 +311,7 @@ def colour_statistics(
                 ground=(away <= 0.05).double().mean().item(), nearly=((away > 0.05) & (away <= 0.3)).double().mean().item(),
                 chroma=chroma, hues=hues, colours=sum(len(row.unique()) for row in codes) / len(x))
 
-# %% ../nbs/27_features.ipynb #ffb96b6f
+# %% ../nbs/27_features.ipynb #5888645d
 def colour_table(
     **sets: Tensor,  # pictures (N, 3, H, W) by name, such as samples=…, real=…
 ) -> str:  # Markdown
