@@ -1,6 +1,6 @@
 """The Pokémon pictures: read, prepared and split, and what is trained on them.
 
-    python tools/pokemon.py pictures   # prepare the pictures, once
+    python tools/pokemon.py pictures   # prepare the pictures, once, in a folder to train on and one that is held out
     python tools/pokemon.py encoder    # train the encoder that the package ships: minutes on one core
 
 They are read from pokemon_64.npz in the folder that `DENOISING_DIFFUSION_DATA` names, and kept as they are prepared in
@@ -8,6 +8,7 @@ runs/pokemon/. What a command makes goes there too, or to the package's weights.
 """
 import argparse
 import os
+import shutil
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -97,6 +98,18 @@ def same_species(features: torch.Tensor, pictures: Pictures, which) -> float:
     return float((kinds[distance.argmin(1).numpy()] == kinds[which.numpy()]).mean())
 
 
+def write_folders(pictures: Pictures, held_out: np.ndarray) -> list[Path]:
+    "The pictures as files in two folders, to train on and to measure against; named by their numbers"
+    folders = []
+    for part, mask in dict(train=~held_out, held_out=held_out).items():
+        folder = RUNS/part
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for i in mask.nonzero()[0]: Image.fromarray(pictures.images[i].permute(1, 2, 0).numpy()).save(folder/f"{i:04}.png")
+        folders.append(folder)
+    return folders
+
+
 def make_encoder(pictures: Pictures, num_epochs: int, seed: int) -> Encoder:
     "An encoder of these pictures, with its card"
     encoder = train_encoder(pictures.images, groups=torch.from_numpy(species(pictures.dex_id)).long(), num_epochs=num_epochs, seed=seed)
@@ -112,7 +125,7 @@ def make_encoder(pictures: Pictures, num_epochs: int, seed: int) -> Encoder:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("pictures", help="prepare the pictures and say how many there are")
+    commands.add_parser("pictures", help="prepare the pictures, in two folders")
     sub = commands.add_parser("encoder", help="train the encoder that the package ships")
     sub.add_argument("--out", type=Path, default=encoders/"pokemon-1.safetensors", help="the file")
     sub.add_argument("--epochs", type=int, default=24)
@@ -123,6 +136,7 @@ def main():
     if args.command == "pictures":
         print(f"{len(held_out):,} pictures of {len(np.unique(species(pictures.dex_id))):,} species: {held_out.sum():,} of "
               f"{len(np.unique(species(pictures.dex_id[held_out]))):,} species are held out")
+        print(*write_folders(pictures, held_out))
     if args.command == "encoder":
         encoder = make_encoder(pictures, args.epochs, args.seed)
         args.out.parent.mkdir(parents=True, exist_ok=True)
