@@ -9,8 +9,8 @@ _names = {
     "schedules": "linear_beta_schedule cosine_beta_schedule logsnr_beta_schedule",
     "diffusion": "GaussianDiffusion",
     "guidance": "guide randomly_set_unconditioned",
-    "sampling": "Step reverse_process p_sample p_sample_loop p_sample_loop_all",
-    "ddim": "ddim_sample ddim_sample_loop",
+    "sampling": "Step ddpm_rule time_grid reverse_process p_sample p_sample_loop p_sample_loop_all",
+    "ddim": "ddim_rule ddim_sample ddim_sample_loop",
     "solvers": "dpm_solver_rule unipc_rule heun_rule sample",
     "blocks": "SinusoidalPositionEmbedding ConditionalChain ConditionalSkipConnection ConditionalMLP ConvEmbed ResBlock down up",
     "attention": "scaled_dot_attention MultiheadAttention",
@@ -23,6 +23,8 @@ _names = {
     "pretrained": "load_pretrained save_pretrained",
     "widgets": "stepper forward_stepper schedule_explorer guidance_explorer ddim_explorer "
                "Film make_film sample_film forward_film schedule_film guidance_film ddim_film",
+    "features": "Encoder train_encoder save_encoder load_encoder picture_distance precision_recall nearest nearest_panel copy_share "
+                "colour_statistics colour_table",
     "cli": "ddpm_sample ddpm_train ddpm_fld ddpm_judge",
 }
 _module_of = {name: module for module, names in _names.items() for name in names.split()}

@@ -10,12 +10,14 @@ from .diffusion import GaussianDiffusion as GaussianDiffusion
 from .guidance import guide as guide, randomly_set_unconditioned as randomly_set_unconditioned
 from .sampling import (
     Step as Step,
+    ddpm_rule as ddpm_rule,
+    time_grid as time_grid,
     reverse_process as reverse_process,
     p_sample as p_sample,
     p_sample_loop as p_sample_loop,
     p_sample_loop_all as p_sample_loop_all,
 )
-from .ddim import ddim_sample as ddim_sample, ddim_sample_loop as ddim_sample_loop
+from .ddim import ddim_rule as ddim_rule, ddim_sample as ddim_sample, ddim_sample_loop as ddim_sample_loop
 from .solvers import dpm_solver_rule as dpm_solver_rule, unipc_rule as unipc_rule, heun_rule as heun_rule, sample as sample
 from .blocks import (
     SinusoidalPositionEmbedding as SinusoidalPositionEmbedding,
@@ -61,5 +63,18 @@ from .widgets import (
     schedule_film as schedule_film,
     guidance_film as guidance_film,
     ddim_film as ddim_film,
+)
+from .features import (
+    Encoder as Encoder,
+    train_encoder as train_encoder,
+    save_encoder as save_encoder,
+    load_encoder as load_encoder,
+    picture_distance as picture_distance,
+    precision_recall as precision_recall,
+    nearest as nearest,
+    nearest_panel as nearest_panel,
+    copy_share as copy_share,
+    colour_statistics as colour_statistics,
+    colour_table as colour_table,
 )
 from .cli import ddpm_sample as ddpm_sample, ddpm_train as ddpm_train, ddpm_fld as ddpm_fld, ddpm_judge as ddpm_judge

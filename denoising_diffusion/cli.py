@@ -10,7 +10,7 @@ __all__ = ['with_eta', 'samplers', 'recipes', 'own_settings', 'find_labels', 'pl
            'ddpm_fld', 'read_labelled', 'ddpm_judge']
 
 # %% ../nbs/26_cli.ipynb #f217eafa
-import json, os, shlex, sys, warnings
+import json, os, shlex, shutil, sys, warnings
 from collections import deque
 from contextlib import nullcontext
 from functools import partial, wraps
@@ -108,8 +108,11 @@ def find_process(diffusion: GaussianDiffusion, sampler: str, steps: int | None, 
 
 # %% ../nbs/26_cli.ipynb #543c1b08
 def speed_up(diffusion: GaussianDiffusion, fast: bool) -> GaussianDiffusion:
-    "With `fast`: products in TF32 where there is a GPU that has it, and the network compiled, on CUDA as one graph of kernels"
+    "With `fast`: the network compiled, on CUDA as one graph of kernels, and products in TF32 where a GPU has it"
     if not fast: return diffusion
+    compilers = [os.environ.get("CXX"), "g++", "clang++", "cl"]
+    if diffusion.device.type == "cpu" and not any(shutil.which(name) for name in compilers if name):
+        raise ValueError("fast compiles the network, but there is no C++ compiler here: install one, or leave --fast out")
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.allow_tf32 = True
     diffusion.denoise_fn.compile(mode="reduce-overhead" if diffusion.device.type == "cuda" else "default")
@@ -119,7 +122,7 @@ def speed_up(diffusion: GaussianDiffusion, fast: bool) -> GaussianDiffusion:
 @call_parse
 @plain_errors
 def ddpm_sample(
-    model: str,  # numbers_guided, shapes or spiral, which come with the package, or a file: .safetensors, or a checkpoint (.pt)
+    model: str,  # one of the package (numbers_guided, numbers, pokemon, shapes, spiral, …), or a file: .safetensors, or a checkpoint (.pt)
     n: int = 64,  # how many samples
     labels: str | None = None,  # class names with commas between, such as 7 or 3,1,4; if not given, all in turn
     guidance: float | None = None,  # its scale, 1 for the model as it is; if not given, as the model's card says
@@ -131,7 +134,7 @@ def ddpm_sample(
     out: str = "samples.png",  # .png for the samples, .gif for the way there
     columns: int | None = None,  # of the grid; if not given, one for each label
     half: bool = False,  # run the network in half precision (bfloat16): faster where the processor knows it, far slower where not
-    fast: bool = False,  # on a GPU: products in TF32 and a compiled network; the first step takes a minute longer
+    fast: bool = False,  # compile the network, which takes a minute, and on a GPU use TF32: for many samples
     device: str | None = None,  # cuda, mps or cpu; if not given, the fastest there is
     quiet: bool = False,  # show no progress bar
 ):
@@ -267,7 +270,7 @@ def ddpm_train(
     crop: bool = False,  # for a folder: cut each picture to what stands out from its background
     seed: int = 0,  # of the first weights and of all that is drawn
     half: bool = False,  # run the network in half precision (bfloat16): faster where the processor knows it, far slower where not
-    fast: bool = False,  # on a GPU: products in TF32 and a compiled network
+    fast: bool = False,  # compile the network, which takes a minute, and on a GPU use TF32: for long trainings
     device: str | None = None,  # cuda, mps or cpu; if not given, the fastest there is
     quiet: bool = False,  # show no progress bar
 ):

@@ -185,6 +185,7 @@ def start_noise(diffusion: GaussianDiffusion, shape: tuple[int, ...], noise: Ten
 
 def begin(rule: Callable, times: list[int]) -> tuple[Callable, list[int]]:
     "A rule to walk with, and the times it visits: of a rule that remembers, what its `begin(times)` gives; any other as it is"
+    if not callable(rule): raise ValueError(f"rule must be a function such as ddpm_rule or ddim_rule(0.0), not {rule!r}")
     return rule.begin(times) if hasattr(rule, "begin") else (rule, times)
 
 def _bar(steps: list, progress: bool):

@@ -138,14 +138,15 @@ def sample(
     labels: int | Tensor | None = None,  # one label or LongTensor (n,); 0 … K
     *,
     seed: int = 0,  # of all that is drawn
-    chunk: int = 250,  # how many at once
-    dtype: torch.dtype | None = None,  # run the network in this under autocast
+    chunk: int = 250,  # how many at once; with another number other samples are drawn
+    dtype: torch.dtype | None = None,  # run the network in this under autocast: torch.bfloat16 or torch.float16
     progress: bool = True,
-    **process,  # of `reverse_process`: rule, sampling_timesteps, guidance_scale, clip_denoised
+    **process,  # of `reverse_process`: rule, sampling_timesteps, guidance_scale, clip_denoised (False for data beyond [-1, 1])
 ) -> Tensor:  # (n, *data_shape), on the CPU
     "n samples, in the memory of one chunk"
     from tqdm.auto import tqdm
     if n < 1 or chunk < 1: raise ValueError(f"n and chunk must be at least 1, not {n} and {chunk}")
+    if dtype not in (None, torch.bfloat16, torch.float16): raise ValueError(f"dtype must be torch.bfloat16, torch.float16 or None, not {dtype!r}")
     if labels is not None: labels = check_labels(labels, n, diffusion.num_classes)
     device, drawn = diffusion.device, None
     generator = torch.Generator(device).manual_seed(seed)
