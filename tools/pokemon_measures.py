@@ -24,7 +24,8 @@ from pokemon import RUNS, load_pictures, split_species
 from denoising_diffusion import GaussianDiffusion, UNet, cosine_beta_schedule, image_grid, load_pretrained, save_pretrained, train
 from denoising_diffusion.cli import samplers
 from denoising_diffusion.data import write_file
-from denoising_diffusion.features import colour_statistics, copy_share, load_encoder, nearest, picture_distance, precision_recall
+from denoising_diffusion.features import colour_statistics, copy_share, load_encoder, nearest, nearest_panel, picture_distance, precision_recall
+from denoising_diffusion.plots import save_image
 from denoising_diffusion.pretrained import weights
 from denoising_diffusion.sampling import time_grid
 from denoising_diffusion.solvers import sample
@@ -117,6 +118,7 @@ def model(sampler: str, steps: int, eta: float = 0.0, power: float = 1.0, full: 
     train_pictures, held_out = parts()
     np.save(RUNS/"samples.npy", images.numpy())
     image_grid(images[:64], 16, scale=1).save(RESULTS/"pokemon_samples.png")
+    save_image(nearest_panel(images[:6], train_pictures), RESULTS/"pokemon_nearest.png")
     matches = nearest(images, train_pictures)
     real = nearest(held_out, train_pictures)
     return found | dict(colours=colour_statistics(images), copies=copy_share(images, train_pictures, held_out),
