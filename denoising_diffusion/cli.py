@@ -197,7 +197,7 @@ def folder_recipe(
     folder: str,  # of pictures, with its sub-folders
     size: int = 32,  # side of the pictures in pixels; a multiple of 4
     channels: int = 48,  # width of the U-Net; a multiple of 8
-    prediction: str = "v",  # noise, start or v
+    prediction: str = "start",  # noise, start or v
     dropout: float = 0.0,  # 0.1 or so for a long training on few pictures
     crop: bool = False,  # cut each picture to its subject
 ) -> Recipe:
@@ -265,7 +265,7 @@ def ddpm_train(
     lr: float | None = None,  # the highest learning rate; if not given, as the recipe says
     size: int | None = None,  # for a folder: side of the pictures in pixels, a multiple of 4; if not given, 32
     channels: int | None = None,  # for a folder: width of the U-Net, a multiple of 8; if not given, 48
-    prediction: str | None = None,  # for a folder: what the network predicts, noise, start or v; if not given, v
+    prediction: str | None = None,  # for a folder: what the network predicts, noise, start or v; if not given, start
     dropout: float | None = None,  # for a folder: share of values set to 0 in training, 0.1 or so for a long one; if not given, 0
     crop: bool = False,  # for a folder: cut each picture to what stands out from its background
     seed: int = 0,  # of the first weights and of all that is drawn
