@@ -62,6 +62,6 @@ def test_the_whole_pipeline(folder, tmp_path):
     assert distance["real"] < distance["drawn"] < distance["noise"]
     assert all(0 <= share <= 1 for share in precision_recall(encoder.see(drawn), encoder.see(real)))
     copies = copy_share(torch.cat([drawn, found.images[:10] / 127.5 - 1]), real, held_out, encoder, part=0.1)
-    assert all(10 / 40 <= share < 1 for share in copies.values())  # the ten that are copies are found
+    assert all(share >= 10 / 40 for share in copies.values())  # the ten that are copies are found
     white = [colour_statistics(x)["ground"] for x in (noise, drawn, found.images)]
     assert white[0] < white[1] < white[2]
