@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['with_eta', 'samplers', 'recipes', 'own_settings', 'find_labels', 'plain_errors', 'check_out', 'draw_steps',
            'take_turns', 'find_process', 'speed_up', 'ddpm_sample', 'Recipe', 'spiral_recipe', 'shapes_recipe',
-           'numbers_recipe', 'check_multiple', 'folder_recipe', 'find_recipe', 'check_resumed', 'make_card',
-           'draw_progress', 'ddpm_train', 'to_grey', 'read_images', 'check_source', 'check_judge', 'draw_digits',
-           'ddpm_fld', 'read_labelled', 'ddpm_judge']
+           'numbers_recipe', 'check_multiple', 'folder_recipe', 'find_recipe', 'chosen_recipe', 'check_resumed',
+           'make_card', 'draw_progress', 'ddpm_train', 'to_grey', 'read_images', 'check_source', 'check_judge',
+           'draw_digits', 'ddpm_fld', 'read_labelled', 'ddpm_judge']
 
 # %% ../nbs/26_cli.ipynb #f217eafa
 import json, os, shlex, shutil, sys, warnings
@@ -23,7 +23,7 @@ import torch
 from fastcore.script import call_parse
 from torch import Tensor
 
-from .blocks import ConditionalMLP
+from .blocks import ConditionalMLP, check_counts
 from .data import images_from_folder, labelled_images_from_folder, load_mnist, make_shapes, make_spiral
 from .data import split_validation, write_file
 from .ddim import ddim_rule
@@ -140,8 +140,7 @@ def ddpm_sample(
 ):
     "Draw samples from a trained diffusion into a picture or an animation"
     path = check_out(out, ".png", ".gif")
-    if n < 1: raise ValueError(f"n must be at least 1, not {n}")
-    if columns is not None and columns < 1: raise ValueError(f"columns must be at least 1, not {columns}")
+    check_counts(n=n, columns=1 if columns is None else columns)
     diffusion = speed_up(load_pretrained(model).to(find_device(device)), fast)
     turns = find_labels(class_names(diffusion), labels)
     which = take_turns(turns, n)
@@ -224,6 +223,14 @@ def find_recipe(data: str, **options) -> Recipe:
     if Path(data).expanduser().is_dir(): return folder_recipe(data, **options)
     raise ValueError(f"{data!r} is neither one of {', '.join(recipes)} nor a folder of pictures")
 
+def chosen_recipe(data: str, seed: int, settings: dict, **options) -> Recipe:
+    "The recipe that a command asks for: its first weights follow from `seed`, and what is not None of `settings` replaces its own"
+    torch.manual_seed(seed)
+    recipe = find_recipe(data, **options)
+    recipe.settings.update({name: value for name, value in settings.items() if value is not None})
+    recipe.diffusion.card = recipe.facts
+    return recipe
+
 # %% ../nbs/26_cli.ipynb #19ccba28
 own_settings = "time_weights", "augment", "checkpoint_steps"  # of a recipe, that no option of the command changes
 
@@ -248,8 +255,9 @@ def make_card(recipe: Recipe, history, data: str, seed: int, **options) -> dict:
     return card | (dict(validation_loss=round(history.val_loss[-1], 5)) if history.val_loss else {})
 
 # %% ../nbs/26_cli.ipynb #08b65760
-def draw_progress(diffusion: GaussianDiffusion, epoch: int, folder: Path) -> Path:
-    "Sixteen samples of a training under way, in 20 steps from the same noise each time"
+def draw_progress(diffusion: GaussianDiffusion, epoch: int, folder: Path) -> Path | None:
+    "Sixteen samples of a training under way, in 20 steps from the same noise each time, if it is one of pictures"
+    if len(diffusion.data_shape) != 3: return
     folder.mkdir(exist_ok=True)
     x = sample(diffusion, 16, None, seed=0, rule=unipc_rule(), sampling_timesteps=time_grid(diffusion.num_timesteps, 20), progress=False)
     return save_image(image_grid(x, 4, scale=max(1, 56 // x.shape[-1])), folder/f"{epoch:04}.png")
@@ -276,15 +284,11 @@ def ddpm_train(
 ):
     "Train a diffusion, and go on where an earlier run of the same command was stopped"
     where = find_device(device)
-    torch.manual_seed(seed)
     options = dict(size=size, channels=channels, prediction=prediction, dropout=dropout, crop=crop or None)
-    recipe = find_recipe(data, **options)
+    recipe = chosen_recipe(data, seed, dict(num_epochs=epochs, batch_size=batch, lr=lr, dtype=torch.bfloat16 if half else None), **options)
     path = check_out(out or f"runs/{Path(data).absolute().name}.safetensors", ".safetensors", make_folder=True)
-    chosen = dict(num_epochs=epochs, batch_size=batch, lr=lr, dtype=torch.bfloat16 if half else None)
-    recipe.settings.update({name: value for name, value in chosen.items() if value is not None})
     check_resumed(path.with_suffix(".pt"), seed=seed, **recipe.settings)
-    recipe.diffusion.card = recipe.facts
-    look = partial(draw_progress, folder=path.with_name(f"{path.stem}-epochs")) if len(recipe.diffusion.data_shape) == 3 else None
+    look = partial(draw_progress, folder=path.with_name(f"{path.stem}-epochs"))
     history = train(speed_up(recipe.diffusion.to(where), fast), recipe.train_data, recipe.val_data, checkpoint=path.with_suffix(".pt"), resume=True,
                     seed=seed, device=where, after_epoch=look, progress=not quiet, **recipe.settings)
     card = make_card(recipe, history, data, seed, epochs=epochs, batch=batch, lr=lr, **options, half=half, fast=fast)

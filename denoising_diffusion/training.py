@@ -540,20 +540,21 @@ def check_time_weights(weights: Tensor, num_timesteps: int) -> Tensor:  # (T,)
 
 # %% ../nbs/21_training.ipynb #a544d578
 def make_training(
-    diffusion: GaussianDiffusion, optimizer: Callable, num_batches: int, ema_decay: float | None, seed: int | None,
-    resume: str | Path | None, settings: dict, time_weights: Tensor | None, **options,
+    diffusion: GaussianDiffusion, optimizer: Callable, num_batches: int, settings: dict, resume, checkpoint: Path | None,
+    time_weights: Tensor | None, augment: Callable | None, lr_schedule: Callable, loss: Callable, dtype: torch.dtype | None,
 ) -> Training:
-    "A new training, or one that goes on from the checkpoint `resume`"
-    state = read_checkpoint(resume) if resume else dict(settings={})
-    if seed is None: seed = state["settings"].get("seed", int(torch.randint(2**31, ())))
+    "A new training, or one that goes on from a checkpoint"
+    begin_from = where_to_resume(resume, checkpoint)
+    state = read_checkpoint(begin_from) if begin_from else dict(settings={})
+    if settings["seed"] is None: settings["seed"] = state["settings"].get("seed", int(torch.randint(2**31, ())))
     if time_weights is not None: time_weights = check_time_weights(time_weights, diffusion.num_timesteps).to(diffusion.device)
-    settings = dict(settings, ema_decay=ema_decay, seed=seed, time_weights=None if time_weights is None else time_weights.tolist(),
-                    dtype=options["dtype"] and str(options["dtype"]).removeprefix("torch."))
-    params = [p for p in diffusion.parameters() if p.requires_grad]
+    settings |= dict(time_weights=None if time_weights is None else time_weights.tolist(), dtype=dtype and str(dtype).removeprefix("torch."),
+                     augment=getattr(augment, "__name__", None))
+    params, decay = [p for p in diffusion.parameters() if p.requires_grad], settings["ema_decay"]
     training = Training(
-        diffusion, optimizer(params, lr=settings["lr"]), settings["num_epochs"] * num_batches,
-        ema=EMA(diffusion, ema_decay) if ema_decay else None, settings=settings, time_weights=time_weights, **options)
-    if resume: training.load_state_dict(state, resume)
+        diffusion, optimizer(params, lr=settings["lr"]), settings["num_epochs"] * num_batches, lr_schedule, settings["prob_uncond"],
+        EMA(diffusion, decay) if decay else None, settings["grad_clip"], loss, dtype, settings, time_weights, augment)
+    if begin_from: training.load_state_dict(state, begin_from)
     return training
 
 
@@ -565,15 +566,16 @@ def where_to_resume(
     exists = checkpoint is not None and Path(checkpoint).exists()
     if resume is True: return checkpoint if exists else None
     if exists and not resume:
-        warnings.warn(f"{checkpoint} exists and will be overwritten; resume=True would go on from it", stacklevel=3)
+        warnings.warn(f"{checkpoint} exists and will be overwritten; resume=True would go on from it", stacklevel=4)
     return resume or None
 
 # %% ../nbs/21_training.ipynb #1f46269e
 def make_batches(
-    diffusion: GaussianDiffusion, train_data, val_data, batch_size: int,
+    diffusion: GaussianDiffusion, train_data, val_data, batch_size: int, device: torch.device | str | None = None,
 ) -> tuple[Batches, Tensor | tuple | DataLoader | None]:  # batches to train on; val_data
-    "Shuffled batches of `train_data`, and `val_data`; both checked, and on the device if there is room"
-    device, dtype = diffusion.device, weights_dtype(diffusion)
+    "Shuffled batches of `train_data`, and `val_data`; both checked, and on the device if there is room, with `diffusion`"
+    device = find_device(device or (None if diffusion.device.type == "cpu" else diffusion.device))
+    dtype = weights_dtype(diffusion.to(device))
     train_data = on_device(check_data(diffusion, train_data), device)
     if val_data is not None: val_data = on_device(check_data(diffusion, val_data, "val_data"), device)
     check = partial(check_data, diffusion) if isinstance(train_data, DataLoader) else None
@@ -635,8 +637,7 @@ def train(
     diffusion: GaussianDiffusion,  # its network is an nn.Module; at the end it holds the averaged weights
     train_data: Tensor | tuple | DataLoader,  # samples (N, *data_shape), (samples, labels), or a loader of either
     val_data: Tensor | tuple | DataLoader | None = None,  # for `val_loss`, measured after each epoch
-    *,
-    num_epochs: int,  # in the whole training, those before a resume included
+    *, num_epochs: int,  # in the whole training, those before a resume included
     batch_size: int = 64,  # not used for a DataLoader
     lr: float = 2e-3,  # the highest learning rate
     optimizer: Callable = adam,  # (parameters, lr=…) -> Optimizer
@@ -658,14 +659,10 @@ def train(
 ) -> History:
     "Train the network of `diffusion` on `train_data` (arXiv 2006.11239, algorithm 1)"
     checkpoint = check_settings(diffusion, num_epochs, batch_size, lr, prob_uncond, ema_decay, grad_clip, checkpoint, resume, checkpoint_steps)
-    device = find_device(device or (None if diffusion.device.type == "cpu" else diffusion.device))
-    batches, val_data = make_batches(diffusion.to(device), train_data, val_data, batch_size)
-    settings = dict(num_epochs=num_epochs, batch_size=batch_size, lr=lr, prob_uncond=prob_uncond, grad_clip=grad_clip)
-    return make_training(
-        diffusion, optimizer, len(batches), ema_decay, seed, where_to_resume(resume, checkpoint), settings, lr_schedule=lr_schedule,
-        prob_uncond=prob_uncond, grad_clip=grad_clip, loss=loss, dtype=dtype, time_weights=time_weights, augment=augment,
-    ).run(batches, val_data, checkpoint, progress, checkpoint_steps, after_epoch)
-
+    batches, val_data = make_batches(diffusion, train_data, val_data, batch_size, device)
+    settings = dict(num_epochs=num_epochs, batch_size=batch_size, lr=lr, prob_uncond=prob_uncond, grad_clip=grad_clip, ema_decay=ema_decay, seed=seed)
+    training = make_training(diffusion, optimizer, len(batches), settings, resume, checkpoint, time_weights, augment, lr_schedule, loss, dtype)
+    return training.run(batches, val_data, checkpoint, progress, checkpoint_steps, after_epoch)
 
 # %% ../nbs/21_training.ipynb #bdcba309
 def clipped_snr_weights(
