@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 import numpy as np
 import torch
+from fastcore.meta import delegates
 from torch import Tensor
 
 # %% ../nbs/20_data.ipynb #1a8f0a08
@@ -460,20 +461,14 @@ def read_folder(
     return Folder(torch.stack(images) if images else torch.zeros(0, 3, size, size, dtype=torch.uint8), paths, skipped)
 
 # %% ../nbs/20_data.ipynb #8d59d736
+@delegates(read_folder)
 def images_from_folder(
-    folder: str | Path,           # searched with its sub-folders, in the order of the paths
-    size: int,                    # side of the images in pixels
-    *,
-    background: str = "white",    # colour under what is see-through and beyond the pictures' edges
-    crop: bool = False,           # cut each to its subject?
-    margin: float = 0.05,         # with `crop`: room around the subject, as a share of the side
-    keep_blank: bool = False,     # keep pictures of one colour?
-    keep_duplicates: bool = True, # keep pictures that, once squares, equal an earlier one to the pixel?
-) -> Tensor:                      # (N, 3, size, size) uint8
+    folder: str | Path,  # searched with its sub-folders, in the order of the paths
+    size: int,           # side of the images in pixels
+    **kwargs,            # those of `read_folder`
+) -> Tensor:             # (N, 3, size, size) uint8
     "All PNG, JPEG, GIF, WebP and BMP pictures of a folder as squares of one size; a warning names what is left out"
-    found = read_folder(folder, size, background=background, crop=crop, margin=margin,
-                        keep_blank=keep_blank, keep_duplicates=keep_duplicates)
-    folder = Path(folder).expanduser()
+    found, folder = read_folder(folder, size, **kwargs), Path(folder).expanduser()
     if found.skipped: warnings.warn(f"left out of {folder}: {found.summary(folder)}", stacklevel=2)
     if not len(found.images): raise ValueError(f"{folder} holds no picture that can be used: expected {' '.join(_suffixes)} files")
     return found.images

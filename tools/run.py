@@ -2,7 +2,8 @@
 
     python tools/run.py 30_spiral 31_numbers
 
-Cells that read MNIST or `pokemon_raw` need `DENOISING_DIFFUSION_DATA`. A live widget needs a kernel, so what it shows is not saved.
+Cells that read MNIST or `pokemon_raw` need `DENOISING_DIFFUSION_DATA`. Cells flagged `slow` or `cuda` are left as they are. A live
+widget needs a kernel, so what it shows is not saved.
 """
 import argparse
 from pathlib import Path
@@ -23,9 +24,16 @@ def without_widgets(nb):
     return nb
 
 
+def skip_flagged(nb, flags: tuple = ("slow", "cuda")) -> None:
+    "Mark the cells that begin with one of `flags`, so that they are not run; the mark goes when the notebook is cleaned"
+    for cell in nb.cells:
+        if cell.source.startswith(tuple(f"#| {flag}" for flag in flags)): cell.metadata["tags"] = ["skip-execution"]
+
+
 def run(path: Path, timeout: int) -> None:
     "Run one notebook, and write it"
     nb = nbformat.read(path, as_version=4)
+    skip_flagged(nb)
     NotebookClient(nb, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute()
     nbformat.write(without_widgets(nb), path)
     nbdev_clean(fname=str(path))
