@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['with_eta', 'samplers', 'recipes', 'own_settings', 'find_labels', 'plain_errors', 'check_out', 'draw_steps',
-           'take_turns', 'find_process', 'speed_up', 'ddpm_sample', 'Recipe', 'spiral_recipe', 'shapes_recipe',
-           'numbers_recipe', 'check_multiple', 'folder_recipe', 'find_recipe', 'chosen_recipe', 'check_resumed',
-           'make_card', 'draw_progress', 'ddpm_train', 'to_grey', 'read_images', 'check_source', 'check_judge',
-           'draw_digits', 'ddpm_fld', 'read_labelled', 'ddpm_judge']
+           'take_turns', 'find_process', 'speed_up', 'half_dtype', 'ddpm_sample', 'Recipe', 'spiral_recipe',
+           'shapes_recipe', 'numbers_recipe', 'check_multiple', 'new_diffusion', 'begun_diffusion', 'folder_recipe',
+           'find_recipe', 'chosen_recipe', 'check_resumed', 'make_card', 'draw_progress', 'ddpm_train', 'to_grey',
+           'read_images', 'check_source', 'check_judge', 'draw_digits', 'ddpm_fld', 'read_labelled', 'ddpm_judge']
 
 # %% ../nbs/26_cli.ipynb #f217eafa
 import json, os, shlex, shutil, sys, warnings
@@ -34,7 +34,7 @@ from .pretrained import class_names, load_pretrained, pretrained_names, save_pre
 from .sampling import ddpm_rule, reverse_process, time_grid
 from .schedules import cosine_beta_schedule, logsnr_beta_schedule
 from .solvers import dpm_solver_rule, heun_rule, sample, unipc_rule
-from .training import clipped_snr_weights, find_device, random_flip, read_checkpoint, train
+from .training import clipped_snr_weights, find_device, knows_half, random_flip, read_checkpoint, train
 from .unet import UNet, UNetConditioned
 
 # %% ../nbs/26_cli.ipynb #fa8c8b18
@@ -118,6 +118,13 @@ def speed_up(diffusion: GaussianDiffusion, fast: bool) -> GaussianDiffusion:
     diffusion.denoise_fn.compile(mode="reduce-overhead" if diffusion.device.type == "cuda" else "default")
     return diffusion
 
+def half_dtype(half: bool, device: torch.device) -> torch.dtype | None:
+    "bfloat16 if half precision is asked for; None if not, or, with a warning, where the device is slow with it"
+    if half and not knows_half(device):
+        warnings.warn("half precision is left off: this processor has no instructions for it and would take many times as long", stacklevel=3)
+        return None
+    return torch.bfloat16 if half else None
+
 # %% ../nbs/26_cli.ipynb #c8fd57ba
 @call_parse
 @plain_errors
@@ -133,7 +140,7 @@ def ddpm_sample(
     seed: int = 0,  # the same seed gives the same picture
     out: str = "samples.png",  # .png for the samples, .gif for the way there
     columns: int | None = None,  # of the grid; if not given, one for each label
-    half: bool = False,  # run the network in half precision (bfloat16): faster where the processor knows it, far slower where not
+    half: bool = False,  # run the network in half precision (bfloat16), where that isn't slower
     fast: bool = False,  # compile the network, which takes a minute, and on a GPU use TF32: for many samples
     device: str | None = None,  # cuda, mps or cpu; if not given, the fastest there is
     quiet: bool = False,  # show no progress bar
@@ -146,7 +153,7 @@ def ddpm_sample(
     which = take_turns(turns, n)
     walk = reverse_process(diffusion, n, which, generator=torch.Generator(diffusion.device).manual_seed(seed),
                            progress=not quiet, **find_process(diffusion, sampler, steps, eta, guidance, power))
-    with torch.autocast(diffusion.device.type, torch.bfloat16, enabled=half):
+    with torch.autocast(diffusion.device.type, torch.bfloat16, enabled=half_dtype(half, diffusion.device) is not None):
         kept = deque(walk, maxlen=None if path.suffix.lower() == ".gif" else 1)
     print(draw_steps(list(kept), path, columns or (len(turns) if 1 < len(turns) <= n else None), which))
 
@@ -192,23 +199,47 @@ def check_multiple(name: str, value: int, unit: int) -> int:
     if value != near: raise ValueError(f"{name} must be a multiple of {unit}, not {value}: say {near}")
     return value
 
-def folder_recipe(
-    folder: str,  # of pictures, with its sub-folders
+def new_diffusion(
     size: int = 32,  # side of the pictures in pixels; a multiple of 4
     channels: int = 48,  # width of the U-Net; a multiple of 8
     prediction: str = "start",  # noise, start or v
     dropout: float = 0.0,  # 0.1 or so for a long training on few pictures
+) -> GaussianDiffusion:
+    "One for pictures in colour, with random weights"
+    check_multiple("size", size, 4), check_multiple("channels", channels, 8)
+    network = UNet(3, channels, 100, dropout=dropout, patch_size=2 if size >= 40 and size % 8 == 0 else 1)
+    return GaussianDiffusion(cosine_beta_schedule(100), (3, size, size), network, prediction=prediction)
+
+def begun_diffusion(
+    start_from: str,  # a model of the package, a .safetensors file or a checkpoint
+    size: int | None = None,
+    **chosen,  # for a new network
+) -> GaussianDiffusion:
+    "A trained one to go on with, or a `ValueError` if it does not draw pictures in colour, or not such as are asked for"
+    if chosen: raise ValueError(f"{' and '.join(chosen)} can be chosen for a new network only, not for that of {start_from}")
+    diffusion = load_pretrained(start_from)
+    shape = diffusion.data_shape
+    if len(shape) != 3 or shape[0] != 3 or diffusion.num_classes: raise ValueError(f"{start_from} can't be gone on with: it draws no pictures in colour without labels")
+    if size not in (None, shape[-1]): raise ValueError(f"{start_from} draws pictures of {shape[-1]} pixels: size can't be {size}")
+    return diffusion
+
+# %% ../nbs/26_cli.ipynb #43c2a35c
+def folder_recipe(
+    folder: str,  # of pictures, with its sub-folders
     crop: bool = False,  # cut each picture to its subject
+    start_from: str | None = None,  # a trained model, whose network it goes on with
+    **network,  # size, channels, prediction, dropout
 ) -> Recipe:
     "A U-Net for the pictures of a folder"
-    check_multiple("size", size, 4), check_multiple("channels", channels, 8)
-    images, betas = images_from_folder(folder, size, crop=crop), cosine_beta_schedule(100)
+    diffusion = begun_diffusion(start_from, **network) if start_from else new_diffusion(**network)
+    size, betas = diffusion.data_shape[-1], diffusion.betas64
+    images = images_from_folder(folder, size, crop=crop)
     train_data, val_data = split_validation(images) if len(images) >= 20 else (images, None)
-    network = UNet(3, channels, 100, dropout=dropout, patch_size=2 if size >= 40 and size % 8 == 0 else 1)
-    diffusion = GaussianDiffusion(betas, (3, size, size), network, prediction=prediction)
-    settings = dict(num_epochs=100, batch_size=32, lr=5e-4, augment=random_flip, checkpoint_steps=200)
-    if prediction == "v": settings |= dict(time_weights=clipped_snr_weights(betas, 5.0))
-    return Recipe(diffusion, train_data, val_data, settings, dict(data=f"{len(train_data):,} pictures, {size}×{size}, and mirrored"))
+    settings = dict(num_epochs=100, batch_size=32, lr=2.5e-4 if start_from else 5e-4, augment=random_flip, checkpoint_steps=200)
+    if diffusion.prediction == "v": settings |= dict(time_weights=clipped_snr_weights(betas, 5.0))
+    facts = dict(data=f"{len(train_data):,} pictures, {size}×{size}, and mirrored")
+    if start_from: facts |= dict(started_from=f"{Path(start_from).name}, made by {diffusion.card.get('command', 'nobody knows what')}")
+    return Recipe(diffusion, train_data, val_data, settings, facts)
 
 # %% ../nbs/26_cli.ipynb #3946d2ed
 recipes = dict(spiral=spiral_recipe, shapes=shapes_recipe, numbers=numbers_recipe, numbers_guided=partial(numbers_recipe, guided=True),
@@ -234,11 +265,14 @@ def chosen_recipe(data: str, seed: int, settings: dict, **options) -> Recipe:
 # %% ../nbs/26_cli.ipynb #19ccba28
 own_settings = "time_weights", "augment", "checkpoint_steps"  # of a recipe, that no option of the command changes
 
-def check_resumed(path: Path, dtype: torch.dtype | None = None, time_weights: Tensor | None = None, **settings) -> None:
+def check_resumed(path: Path, facts: dict, dtype: torch.dtype | None = None, time_weights: Tensor | None = None, **settings) -> None:
     "A `ValueError` if there is a checkpoint at `path` that was begun with other settings, as no card could tell the truth then"
     if not path.exists(): return
-    begun, settings = read_checkpoint(path)["settings"], dict(settings, dtype=str(dtype).removeprefix("torch.") if dtype else None)
+    state, settings = read_checkpoint(path), dict(settings, dtype=str(dtype).removeprefix("torch.") if dtype else None)
+    begun = state["settings"]
     weights = None if time_weights is None else time_weights.float().tolist()
+    if facts.get("started_from") != state.get("card", {}).get("started_from"):
+        raise ValueError(f"{path} was begun from other weights: name another --out, or remove it")
     if begun.get("time_weights") != weights: raise ValueError(f"{path} was begun with other time weights: name another --out, or remove it")
     other = [f"{name} {begun.get(name)} and not {value}" for name, value in settings.items()
              if name not in own_settings and begun.get(name) != value]
@@ -276,22 +310,24 @@ def ddpm_train(
     prediction: str | None = None,  # for a folder: what the network predicts, noise, start or v; if not given, start
     dropout: float | None = None,  # for a folder: share of values set to 0 in training, 0.1 or so for a long one; if not given, 0
     crop: bool = False,  # for a folder: cut each picture to what stands out from its background
+    start_from: str | None = None,  # for a folder: a model of colour pictures to go on with, such as pokemon; if not given, random weights
     seed: int = 0,  # of the first weights and of all that is drawn
-    half: bool = False,  # run the network in half precision (bfloat16): faster where the processor knows it, far slower where not
+    half: bool = False,  # run the network in half precision (bfloat16), where that isn't slower
     fast: bool = False,  # compile the network, which takes a minute, and on a GPU use TF32: for long trainings
     device: str | None = None,  # cuda, mps or cpu; if not given, the fastest there is
     quiet: bool = False,  # show no progress bar
 ):
     "Train a diffusion, and go on where an earlier run of the same command was stopped"
     where = find_device(device)
-    options = dict(size=size, channels=channels, prediction=prediction, dropout=dropout, crop=crop or None)
-    recipe = chosen_recipe(data, seed, dict(num_epochs=epochs, batch_size=batch, lr=lr, dtype=torch.bfloat16 if half else None), **options)
+    options = dict(size=size, channels=channels, prediction=prediction, dropout=dropout, crop=crop or None, start_from=start_from)
+    dtype = half_dtype(half, where)
+    recipe = chosen_recipe(data, seed, dict(num_epochs=epochs, batch_size=batch, lr=lr, dtype=dtype), **options)
     path = check_out(out or f"runs/{Path(data).absolute().name}.safetensors", ".safetensors", make_folder=True)
-    check_resumed(path.with_suffix(".pt"), seed=seed, **recipe.settings)
+    check_resumed(path.with_suffix(".pt"), recipe.facts, seed=seed, **recipe.settings)
     look = partial(draw_progress, folder=path.with_name(f"{path.stem}-epochs"))
     history = train(speed_up(recipe.diffusion.to(where), fast), recipe.train_data, recipe.val_data, checkpoint=path.with_suffix(".pt"), resume=True,
                     seed=seed, device=where, after_epoch=look, progress=not quiet, **recipe.settings)
-    card = make_card(recipe, history, data, seed, epochs=epochs, batch=batch, lr=lr, **options, half=half, fast=fast)
+    card = make_card(recipe, history, data, seed, epochs=epochs, batch=batch, lr=lr, **options, half=dtype is not None, fast=fast)
     print(save_pretrained(recipe.diffusion, path, card=card))
 
 # %% ../nbs/26_cli.ipynb #078bd3d3
@@ -338,11 +374,12 @@ def draw_digits(
     check_judge(judge, diffusion)
     process = find_process(diffusion, sampler, steps, eta, guidance, power)
     labels, scale = take_turns(find_labels(class_names(diffusion), None), n), process["guidance_scale"]
-    images = sample(diffusion, n, labels, seed=seed, dtype=torch.bfloat16 if half else None, progress=progress, **process)
+    dtype = half_dtype(half, diffusion.device)
+    images = sample(diffusion, n, labels, seed=seed, dtype=dtype, progress=progress, **process)
     steps = steps or diffusion.num_timesteps
     looks = 2 * steps - 1 if sampler == "heun" else steps
     return images, labels, dict(sampler=sampler, steps=steps, evaluations=looks * (1 if scale == 1 else 2), guidance_scale=scale,
-                                **(dict(eta=eta) if sampler in with_eta else {}), **(dict(power=power) if power != 1 else {}), seed=seed, half=half)
+                                **(dict(eta=eta) if sampler in with_eta else {}), **(dict(power=power) if power != 1 else {}), seed=seed, half=dtype is not None)
 
 # %% ../nbs/26_cli.ipynb #a94df25d
 @call_parse
@@ -357,7 +394,7 @@ def ddpm_fld(
     power: float = 1.0,  # how the steps are spread: below 1, more of them at the noisy end; 1, evenly
     seed: int = 0,  # of what is drawn
     judge: str = "mnist-1",  # of the package, or a .safetensors file of ddpm_judge
-    half: bool = False,  # draw in half precision (bfloat16): faster where the processor knows it, far slower where not
+    half: bool = False,  # draw in half precision (bfloat16), where that isn't slower
     stretch: bool = False,  # stretch each picture to its own darkest and lightest pixel
     out: str | None = None,  # a .json file for the result
     device: str | None = None,  # cuda, mps or cpu; if not given, the fastest there is
