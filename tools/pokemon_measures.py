@@ -29,16 +29,17 @@ from denoising_diffusion.plots import save_image
 from denoising_diffusion.pretrained import weights
 from denoising_diffusion.sampling import time_grid
 from denoising_diffusion.solvers import sample
-from denoising_diffusion.training import clipped_snr_weights, constant, random_flip, read_checkpoint, to_floats
+from denoising_diffusion.training import clipped_snr_weights, constant, knows_half, random_flip, read_checkpoint, to_floats
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT/"nbs"/"results"
 MODEL = RUNS.parent/"pokemon.safetensors"
 NUM = 612  # pictures of each kind that are measured: as many as are held out
 BETAS = cosine_beta_schedule(100)
+HALF = torch.bfloat16 if knows_half() else None
 ORIGINAL = dict(  # of the package that this one re-creates: 16 channels, the noise predicted, a constant rate, nothing averaged
     batch_size=32, lr=1e-3, optimizer=torch.optim.Adam, lr_schedule=constant, ema_decay=None, grad_clip=None)
-OURS = dict(batch_size=32, lr=5e-4, augment=random_flip, dtype=torch.bfloat16)  # of `ddpm_train` for a folder
+OURS = dict(batch_size=32, lr=5e-4, augment=random_flip, dtype=HALF)  # of `ddpm_train` for a folder
 V_TIMES = dict(time_weights=clipped_snr_weights(BETAS, 5.0))
 ABLATION = {  # half as wide and far shorter than the recipe
     "v, min-SNR times": ("v", V_TIMES), "v, all times alike": ("v", {}), "start": ("start", {}), "noise": ("noise", {})}
@@ -85,8 +86,8 @@ def ablated(name: str, epochs: int = 8, channels: int = 24) -> GaussianDiffusion
 
 
 def draw(diffusion: GaussianDiffusion, sampler: str, steps: int, n: int = NUM, eta: float = 0.0, power: float = 1.0, seed: int = 0) -> torch.Tensor:
-    "n samples in half precision"
-    return sample(diffusion, n, None, seed=seed, chunk=100, dtype=torch.bfloat16, rule=samplers[sampler](eta),
+    "n samples, in half precision where that is quick"
+    return sample(diffusion, n, None, seed=seed, chunk=100, dtype=HALF, rule=samplers[sampler](eta),
                   sampling_timesteps=time_grid(diffusion.num_timesteps, steps, power))
 
 
