@@ -1,9 +1,11 @@
 """JupyterLab in a real browser: what the browser tests use, and how fast a slider turns a stepper's pages.
 
-    python tools/browser.py            # 100 key presses; writes nbs/results/latency.json
+    python tools/browser.py latency    # 100 key presses; writes nbs/results/latency.json
+    python tools/browser.py picture    # a screenshot for the front page; writes nbs/images/stepper.png
 
 Needs Chromium (on Debian: apt-get install chromium), playwright and jupyterlab.
 """
+import argparse
 import json
 import os
 import platform
@@ -109,24 +111,49 @@ def time_keys(page, moves: int = 100) -> list[float]:
     return page.evaluate("window.times")
 
 
-def main():
+@contextmanager
+def shown_stepper(code: str):
+    "A page of JupyterLab that shows the stepper that `code` makes, and the browser's version"
     from playwright.sync_api import sync_playwright
     with tempfile.TemporaryDirectory() as folder, serve_lab(Path(folder)) as address, sync_playwright() as p:
-        cells = ["from denoising_diffusion import stepper", "stepper('numbers_guided', n=16)"]
+        cells = ["from denoising_diffusion import stepper", code]
         nb = dict(nbformat=4, nbformat_minor=5, metadata=dict(kernelspec=dict(name="python3", display_name="python3", language="python")),
                   cells=[dict(cell_type="code", id=f"c{i}", metadata={}, execution_count=None, outputs=[], source=s) for i, s in enumerate(cells)])
-        (Path(folder)/"latency.ipynb").write_text(json.dumps(nb))
+        (Path(folder)/"stepper.ipynb").write_text(json.dumps(nb))
         browser = p.chromium.launch(executable_path=find_chromium(), args=ARGS)
         page = browser.new_page(viewport=dict(width=1280, height=1000))
-        open_notebook(page, address, "latency.ipynb")
+        open_notebook(page, address, "stepper.ipynb")
         run_cells(page, "stepper")
         wait_for_film(page)
-        times, version = sorted(time_keys(page)), browser.version
+        yield page, browser.version
         browser.close()
+
+
+def latency() -> dict:
+    "How long a slider takes to turn a page, kept in nbs/results/latency.json"
+    with shown_stepper("stepper('numbers_guided', n=16)") as (page, version): times = sorted(time_keys(page))
     found = dict(moves=len(times), median_ms=round(statistics.median(times), 1), p95_ms=round(times[94], 1), max_ms=round(times[-1], 1),
                  film="100 steps of 16 digits", browser=f"headless Chromium {version}", cores=os.cpu_count(), machine=platform.machine())
     (NBS/"results"/"latency.json").write_text(json.dumps(found, indent=1) + "\n")
-    print(found)
+    return found
+
+
+def picture(presses: int = 40) -> Path:
+    "A stepper some steps on its way, for the front page"
+    path = NBS/"images"/"stepper.png"
+    with shown_stepper("stepper('numbers_guided', n=9)") as (page, _):
+        page.locator(SLIDER).focus()
+        for _ in range(presses): page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(500)
+        box = page.locator(".ddpm-player").first.bounding_box()
+        page.screenshot(path=path, clip=dict(box, width=730))  # to its right there is nothing
+    return path
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("command", choices=("latency", "picture"))
+    print(dict(latency=latency, picture=picture)[parser.parse_args().command]())
 
 
 if __name__ == "__main__": main()
