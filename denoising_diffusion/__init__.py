@@ -8,7 +8,7 @@ from importlib import import_module as _import_module
 _names = {
     "schedules": "linear_beta_schedule cosine_beta_schedule logsnr_beta_schedule",
     "diffusion": "GaussianDiffusion",
-    "guidance": "guide randomly_set_unconditioned",
+    "guidance": "autoguide guide randomly_set_unconditioned",
     "sampling": "Step ddpm_rule time_grid reverse_process p_sample p_sample_loop p_sample_loop_all",
     "ddim": "ddim_rule ddim_sample ddim_sample_loop",
     "solvers": "dpm_solver_rule unipc_rule heun_rule sample",

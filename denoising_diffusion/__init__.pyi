@@ -7,7 +7,7 @@ from .schedules import (
     logsnr_beta_schedule as logsnr_beta_schedule,
 )
 from .diffusion import GaussianDiffusion as GaussianDiffusion
-from .guidance import guide as guide, randomly_set_unconditioned as randomly_set_unconditioned
+from .guidance import autoguide as autoguide, guide as guide, randomly_set_unconditioned as randomly_set_unconditioned
 from .sampling import (
     Step as Step,
     ddpm_rule as ddpm_rule,
