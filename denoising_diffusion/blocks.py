@@ -227,6 +227,7 @@ class ResBlock(nn.Module):
         dropout: float = 0., # share of the values between the convolutions that training sets to 0
     ):
         super().__init__()
+        if not 0 <= dropout < 1: raise ValueError(f"dropout must be ≥ 0 and < 1, not {dropout}")
         self.conv1 = ConvEmbed(in_channels, out_channels, emb_channels, groups, activation)
         self.conv2, self.norm = conv3x3(out_channels, out_channels), nn.GroupNorm(groups, out_channels)
         self.activation, self.dropout = activation, nn.Dropout(dropout)

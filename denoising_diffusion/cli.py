@@ -6,14 +6,16 @@
 __all__ = ['with_eta', 'samplers', 'recipes', 'own_settings', 'find_labels', 'plain_errors', 'check_out', 'draw_steps',
            'take_turns', 'find_process', 'speed_up', 'half_dtype', 'ddpm_sample', 'Recipe', 'spiral_recipe',
            'shapes_recipe', 'numbers_recipe', 'check_multiple', 'new_diffusion', 'begun_diffusion', 'folder_recipe',
-           'find_recipe', 'chosen_recipe', 'check_resumed', 'make_card', 'draw_progress', 'ddpm_train', 'to_grey',
-           'read_images', 'check_source', 'check_judge', 'draw_digits', 'ddpm_fld', 'read_labelled', 'ddpm_judge']
+           'find_recipe', 'chosen_recipe', 'made_of', 'check_resumed', 'make_card', 'check_apart', 'draw_progress',
+           'ddpm_train', 'to_grey', 'read_images', 'check_source', 'check_judge', 'draw_digits', 'ddpm_fld',
+           'read_labelled', 'ddpm_judge']
 
 # %% ../nbs/26_cli.ipynb #f217eafa
 import json, os, shlex, shutil, sys, warnings
 from collections import deque
 from contextlib import nullcontext
 from functools import partial, wraps
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 from zipfile import BadZipFile
@@ -34,7 +36,7 @@ from .pretrained import class_names, load_pretrained, pretrained_names, save_pre
 from .sampling import ddpm_rule, reverse_process, time_grid
 from .schedules import cosine_beta_schedule, logsnr_beta_schedule
 from .solvers import dpm_solver_rule, heun_rule, sample, unipc_rule
-from .training import clipped_snr_weights, find_device, knows_half, random_flip, read_checkpoint, train
+from .training import clipped_snr_weights, find_device, knows_half, network_config, plain_value, random_flip, read_checkpoint, train
 from .unet import UNet, UNetConditioned
 
 # %% ../nbs/26_cli.ipynb #fa8c8b18
@@ -213,6 +215,7 @@ def new_diffusion(
 def begun_diffusion(
     start_from: str,  # a model of the package, a .safetensors file or a checkpoint
     size: int | None = None,
+    dropout: float | None = None,
     **chosen,  # for a new network
 ) -> GaussianDiffusion:
     "A trained one to go on with, or a `ValueError` if it does not draw pictures in colour, or not such as are asked for"
@@ -221,7 +224,12 @@ def begun_diffusion(
     shape = diffusion.data_shape
     if len(shape) != 3 or shape[0] != 3 or diffusion.num_classes: raise ValueError(f"{start_from} can't be gone on with: it draws no pictures in colour without labels")
     if size not in (None, shape[-1]): raise ValueError(f"{start_from} draws pictures of {shape[-1]} pixels: size can't be {size}")
-    return diffusion
+    if dropout is None: return diffusion
+    network = type(diffusion.denoise_fn)(**dict(diffusion.denoise_fn.config, dropout=dropout))
+    network.load_state_dict(diffusion.denoise_fn.state_dict())
+    again = GaussianDiffusion(diffusion.betas64, shape, network, prediction=diffusion.prediction)
+    again.card = diffusion.card
+    return again
 
 # %% ../nbs/26_cli.ipynb #43c2a35c
 def folder_recipe(
@@ -237,7 +245,8 @@ def folder_recipe(
     train_data, val_data = split_validation(images) if len(images) >= 20 else (images, None)
     settings = dict(num_epochs=100, batch_size=32, lr=2.5e-4 if start_from else 5e-4, augment=random_flip, checkpoint_steps=200)
     if diffusion.prediction == "v": settings |= dict(time_weights=clipped_snr_weights(betas, 5.0))
-    facts = dict(data=f"{len(train_data):,} pictures, {size}×{size}, and mirrored")
+    held = f"; {len(val_data):,} others for validation" if val_data is not None else ""
+    facts = dict(data=f"{len(train_data):,} pictures, {size}×{size}, and mirrored{held}; SHA-256 of all {sha256(images.numpy()).hexdigest()[:12]}")
     if start_from: facts |= dict(started_from=f"{Path(start_from).name}, made by {diffusion.card.get('command', 'nobody knows what')}")
     return Recipe(diffusion, train_data, val_data, settings, facts)
 
@@ -265,18 +274,25 @@ def chosen_recipe(data: str, seed: int, settings: dict, **options) -> Recipe:
 # %% ../nbs/26_cli.ipynb #19ccba28
 own_settings = "time_weights", "augment", "checkpoint_steps"  # of a recipe, that no option of the command changes
 
-def check_resumed(path: Path, facts: dict, dtype: torch.dtype | None = None, time_weights: Tensor | None = None, **settings) -> None:
-    "A `ValueError` if there is a checkpoint at `path` that was begun with other settings, as no card could tell the truth then"
+def made_of(network: dict | None, prediction: str, facts: dict, settings: dict) -> dict:
+    "By its name, each thing in which two trainings can differ, as a plain value"
+    dtype = settings.get("dtype")
+    known = dict(facts, **(network or {}).get("options", {}), prediction=prediction,
+                 **dict(settings, dtype=dtype and str(dtype).removeprefix("torch.")))
+    return plain_value({name.replace("_", " "): value for name, value in known.items() if name not in own_settings})
+
+def check_resumed(path: Path, recipe: Recipe, seed: int) -> None:
+    "A `ValueError` if there is a checkpoint at `path` of another training than this one, as no card could tell the truth then"
     if not path.exists(): return
-    state, settings = read_checkpoint(path), dict(settings, dtype=str(dtype).removeprefix("torch.") if dtype else None)
-    begun = state["settings"]
-    weights = None if time_weights is None else time_weights.float().tolist()
-    if facts.get("started_from") != state.get("card", {}).get("started_from"):
-        raise ValueError(f"{path} was begun from other weights: name another --out, or remove it")
-    if begun.get("time_weights") != weights: raise ValueError(f"{path} was begun with other time weights: name another --out, or remove it")
-    other = [f"{name} {begun.get(name)} and not {value}" for name, value in settings.items()
-             if name not in own_settings and begun.get(name) != value]
+    state, diffusion = read_checkpoint(path), recipe.diffusion
+    begun = made_of(state.get("network"), state["describes"]["prediction"], state.get("card") or {}, state["settings"])
+    here = made_of(network_config(diffusion.denoise_fn), diffusion.prediction, recipe.facts, dict(recipe.settings, seed=seed))
+    names = [*here, *(name.replace("_", " ") for name in state.get("card") or {} if name.replace("_", " ") not in here)]
+    other = [f"{name} {begun.get(name)} and not {here.get(name)}" for name in names if begun.get(name) != here.get(name)]
     if other: raise ValueError(f"{path} was begun with {', '.join(other)}: go on with the same options, name another --out, or remove it")
+    weights = recipe.settings.get("time_weights")
+    if state["settings"].get("time_weights") != (None if weights is None else weights.float().tolist()):
+        raise ValueError(f"{path} was begun with other time weights: name another --out, or remove it")
 
 def make_card(recipe: Recipe, history, data: str, seed: int, **options) -> dict:
     "What there is to tell about a training; `options` are those given on the command line, or None"
@@ -289,6 +305,11 @@ def make_card(recipe: Recipe, history, data: str, seed: int, **options) -> dict:
     return card | (dict(validation_loss=round(history.val_loss[-1], 5)) if history.val_loss else {})
 
 # %% ../nbs/26_cli.ipynb #08b65760
+def check_apart(data: str, path: Path) -> None:
+    "A `ValueError` if what a training draws would lie among the pictures that it learns from"
+    if data not in recipes and path.resolve().is_relative_to(Path(data).expanduser().resolve()):
+        raise ValueError(f"{path} would lie in {data}, and the pictures drawn in training with it: name another --out")
+
 def draw_progress(diffusion: GaussianDiffusion, epoch: int, folder: Path) -> Path | None:
     "Sixteen samples of a training under way, in 20 steps from the same noise each time, if it is one of pictures"
     if len(diffusion.data_shape) != 3: return
@@ -302,7 +323,7 @@ def draw_progress(diffusion: GaussianDiffusion, epoch: int, folder: Path) -> Pat
 def ddpm_train(
     data: str,  # spiral, shapes, numbers, numbers_guided or numbers_no_attention (the digits of MNIST), or a folder of pictures
     out: str | None = None,  # the .safetensors file to write; if not given, runs/NAME.safetensors
-    epochs: int | None = None,  # how often to go through the data; if not given, as the recipe says
+    epochs: int | None = None,  # how often to go through the data; if not given, as the recipe says (100 for a folder)
     batch: int | None = None,  # how many samples to a step; if not given, as the recipe says
     lr: float | None = None,  # the highest learning rate; if not given, as the recipe says
     size: int | None = None,  # for a folder: side of the pictures in pixels, a multiple of 4; if not given, 32
@@ -323,7 +344,8 @@ def ddpm_train(
     dtype = half_dtype(half, where)
     recipe = chosen_recipe(data, seed, dict(num_epochs=epochs, batch_size=batch, lr=lr, dtype=dtype), **options)
     path = check_out(out or f"runs/{Path(data).absolute().name}.safetensors", ".safetensors", make_folder=True)
-    check_resumed(path.with_suffix(".pt"), recipe.facts, seed=seed, **recipe.settings)
+    check_apart(data, path)
+    check_resumed(path.with_suffix(".pt"), recipe, seed)
     look = partial(draw_progress, folder=path.with_name(f"{path.stem}-epochs"))
     history = train(speed_up(recipe.diffusion.to(where), fast), recipe.train_data, recipe.val_data, checkpoint=path.with_suffix(".pt"), resume=True,
                     seed=seed, device=where, after_epoch=look, progress=not quiet, **recipe.settings)

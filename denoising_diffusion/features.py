@@ -30,7 +30,7 @@ def check_pictures(images: Tensor, name: str = "images", least: int = 1) -> Tens
     if not isinstance(images, Tensor): raise ValueError(f"{name} must be a tensor, not {type(images).__name__}")
     if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < 16:
         raise ValueError(f"{name} must have shape (N, 3, H, W) with H and W from 16 on, not {tuple(images.shape)}")
-    if len(images) < least: raise ValueError(f"{name} must be at least {least}, not {len(images)}")
+    if len(images) < least: raise ValueError(f"at least {least} {name} are needed, not {len(images)}")
     if images.dtype == torch.uint8: return images
     if not images.is_floating_point(): raise ValueError(f"{name} must be floats in [-1, 1] or uint8 in 0 … 255, not {images.dtype}")
     if not images.isfinite().all(): raise ValueError(f"{name} hold NaN or infinity")
@@ -58,10 +58,12 @@ class Encoder(nn.Module):
         seen = self.look(x)
         return (self.sum_up(torch.cat([seen.mean((2, 3)), seen.amax((2, 3))], 1)) - self.centre) @ self.turn
 
-    @torch.no_grad()
     def see(self, images: Tensor, batch_size: int = 250) -> Tensor:  # (N, num_features) float64
         "The features of pictures (N, 3, H, W), floats in [-1, 1] or bytes; what lies outside is clamped"
-        check_pictures(images)
+        return self._seen(check_pictures(images), batch_size)
+
+    @torch.no_grad()
+    def _seen(self, images: Tensor, batch_size: int = 250) -> Tensor:
         batches = (to_floats(batch.detach().cpu(), torch.float64).clamp(-1, 1) for batch in images.split(batch_size))
         return torch.cat([self(batch) for batch in batches])
 
@@ -188,10 +190,11 @@ def picture_distance(
     "Fréchet distance of images to real ones in an encoder's features (arXiv 1706.08500); too large where either are few, and a warning tells"
     encoder, few = load_encoder(encoder), min(len(images), len(real))
     check_pictures(images, least=2), check_pictures(real, "real", least=2)
+    if images.shape[1:] != real.shape[1:]: raise ValueError(f"both must be of one size, not {tuple(images.shape[1:])} and {tuple(real.shape[1:])}")
     needed = 8 * len(encoder.centre)
     if few < needed: warnings.warn(f"the distance of {few:,} pictures is far too large: from {needed:,} on it means more, "
                                    "and beside that of as many real ones most", stacklevel=2)
-    return frechet_distance(*mean_and_covariance(encoder.see(images)), *mean_and_covariance(encoder.see(real)))
+    return frechet_distance(*mean_and_covariance(encoder._seen(images)), *mean_and_covariance(encoder._seen(real)))
 
 # %% ../nbs/27_features.ipynb #371d73fe
 _exactly = dict(compute_mode="donot_use_mm_for_euclid_dist")  # so that a point is at distance 0 from itself

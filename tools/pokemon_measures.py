@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 from pokemon import RUNS, load_pictures, split_species
 
-from denoising_diffusion import GaussianDiffusion, UNet, cosine_beta_schedule, image_grid, load_pretrained, save_pretrained, train
+from denoising_diffusion import GaussianDiffusion, UNet, autoguide, cosine_beta_schedule, image_grid, load_pretrained, save_pretrained, train
 from denoising_diffusion.cli import samplers
 from denoising_diffusion.data import write_file
 from denoising_diffusion.features import colour_statistics, copy_share, load_encoder, nearest, nearest_panel, picture_distance, precision_recall
@@ -41,6 +41,7 @@ ORIGINAL = dict(  # of the package that this one re-creates: 16 channels, the no
     batch_size=32, lr=1e-3, optimizer=torch.optim.Adam, lr_schedule=constant, ema_decay=None, grad_clip=None)
 OURS = dict(batch_size=32, lr=5e-4, augment=random_flip, dtype=HALF)  # of `ddpm_train` for a folder
 V_TIMES = dict(time_weights=clipped_snr_weights(BETAS, 5.0))
+GUIDANCE = 1.5, 30  # scale, and since when
 ABLATION = {  # half as wide and far shorter than the recipe
     "v, min-SNR times": ("v", V_TIMES), "v, all times alike": ("v", {}), "start": ("start", {}), "noise": ("noise", {})}
 
@@ -111,6 +112,23 @@ def floor() -> dict:
 def noise() -> dict: return judged(torch.randn(NUM, 3, 48, 48, generator=torch.Generator().manual_seed(0)), *parts())
 
 
+def guided(scale: float, since: int) -> GaussianDiffusion:
+    "The trained network, guided away from the one of the ablation that predicts the same"
+    good, weak = load_pretrained(MODEL), ablated("start")
+    return GaussianDiffusion(BETAS, (3, 48, 48), autoguide(good.denoise_fn, weak.denoise_fn, scale, since), prediction=good.prediction)
+
+
+def beside(n: int = 16) -> None:
+    "The same noise drawn without guidance and with it, a row each"
+    images = [draw(diffusion, "unipc", 25, n=n, seed=3) for diffusion in (load_pretrained(MODEL), guided(*GUIDANCE))]
+    image_grid(torch.cat(images), n, scale=1).save(RESULTS/"pokemon_guided.png")
+
+
+def autoguided(scale: float, since: int) -> dict:
+    "Samples in 25 steps under guidance by a weaker network"
+    return dict(sampler="unipc", steps=25, scale=scale, since=since, **judged(draw(guided(scale, since), "unipc", 25), *parts()))
+
+
 def model(sampler: str, steps: int, eta: float = 0.0, power: float = 1.0, full: bool = False) -> dict:
     "The trained network, drawn from in one way; with `full` also what only one set is measured for"
     images = draw(load_pretrained(MODEL), sampler, steps, eta=eta, power=power)
@@ -135,6 +153,7 @@ def measures() -> dict:
     for name, sampler in (("DDIM", "ddim"), ("DPM-Solver++", "dpm"), ("UniPC", "unipc")):
         for eta in (0.0, 1.0): found[f"pokemon, {name} 25, η = {eta:g}"] = partial(model, sampler, 25, eta)
     found["pokemon, UniPC 10, η = 0"] = partial(model, "unipc", 10)
+    for scale, since in ((1.5, 1), GUIDANCE): found[f"guided, {scale:g} since {since}"] = partial(autoguided, scale, since)
     return found
 
 
