@@ -1,7 +1,8 @@
 """Train what the Pokémon weights are held against, and measure all of them: every number and picture in nbs/32_pokemon.ipynb.
 
     python tools/pokemon.py pictures                                          # the pictures, in two folders
-    ddpm_train runs/pokemon/train --size 48 --epochs 45 --half --out runs/pokemon.safetensors
+    ddpm_train runs/pokemon/train --size 48 --epochs 45 --half --out runs/pokemon-first.safetensors
+    ddpm_train runs/pokemon/train --size 48 --epochs 30 --start_from runs/pokemon-first.safetensors --out runs/pokemon.safetensors
     python tools/pokemon_measures.py trainings                                # the original configuration, and the ablation
     python tools/pokemon_measures.py measures                                 # all there is to measure
     python tools/pokemon_measures.py sheet --seed 1                           # 32 drawn and 32 real pictures, to be told apart
@@ -33,7 +34,7 @@ from denoising_diffusion.training import clipped_snr_weights, constant, knows_ha
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT/"nbs"/"results"
-MODEL = RUNS.parent/"pokemon.safetensors"
+MODEL, FIRST = RUNS.parent/"pokemon.safetensors", RUNS.parent/"pokemon-first.safetensors"
 NUM = 612  # pictures of each kind that are measured: as many as are held out
 BETAS = cosine_beta_schedule(100)
 HALF = torch.bfloat16 if knows_half() else None
@@ -177,23 +178,30 @@ def answers(seed: int, given: str) -> None:
                                real_known=sum(r for r, d in zip(right, key) if not d) / 32))
 
 
-def stages(epochs: tuple = (1, 3, 8, 15, 30, 45), n: int = 8) -> None:
-    "The first n of the samples drawn after some of the epochs, a row each"
+def stages(model: Path, epochs: tuple, n: int = 8) -> None:
+    "The first n of the samples that were drawn after some of a training's epochs, a row each"
     rows = []
     for epoch in epochs:
-        grid = np.asarray(Image.open(MODEL.with_name("pokemon-epochs")/f"{epoch:04}.png"))
+        grid = np.asarray(Image.open(model.with_name(f"{model.stem}-epochs")/f"{epoch:04}.png"))
         gap = (grid.shape[0] - 4 * 48) // 5
         at = [gap + i * (48 + gap) for i in range(4)]
         rows += [torch.from_numpy(grid[at[i // 4]:, at[i % 4]:][:48, :48].copy()).permute(2, 0, 1) for i in range(n)]
-    image_grid(to_floats(torch.stack(rows)), n, scale=1).save(RESULTS/"pokemon_stages.png")
+    image_grid(to_floats(torch.stack(rows)), n, scale=1).save(RESULTS/f"{model.stem.replace('-', '_')}_stages.png")
+
+
+def learned(name: str, model: Path, epochs: tuple) -> None:
+    "What is to be told of a training"
+    history = read_checkpoint(model.with_suffix(".pt"))["history"]
+    keep(name, {k: history[k] for k in ("mean_batch_loss", "val_loss", "seconds")})
+    stages(model, epochs)
 
 
 def ship() -> None:
     "The trained weights into the package, in half precision"
     diffusion = load_pretrained(MODEL)
-    state = read_checkpoint(MODEL.with_suffix(".pt"))
-    keep("training", {k: state["history"][k] for k in ("mean_batch_loss", "val_loss", "seconds")})
-    stages()
+    if FIRST.with_suffix(".pt").exists(): learned("first training", FIRST, (1, 3, 8, 15, 30, 45))
+    learned("training", MODEL, (1, 10, 20, 30))
+    beside()
     print(save_pretrained(diffusion, weights/"pokemon.safetensors", card=diffusion.card, dtype=torch.float16))
 
 
@@ -208,7 +216,8 @@ def main():
     if args.command == "answers": return answers(args.seed, args.given)
     if args.command == "ship": return ship()
     if args.command == "trainings":
-        for make in (original, *(partial(ablated, name) for name in ABLATION if args.only in name)): make()
+        for name, make in {"original": original, **{name: partial(ablated, name) for name in ABLATION}}.items():
+            if args.only in name: make()
         return
     for name, measure in measures().items():
         if args.only in name and name not in kept(): keep(name, measure())
