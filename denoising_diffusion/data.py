@@ -12,6 +12,7 @@ __all__ = ['curve', 'make_spiral', 'make_s_curve', 'make_moons', 'make_shapes', 
 import gzip, hashlib, os, struct, warnings, zlib
 from functools import lru_cache
 from math import pi
+from numbers import Real
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np
@@ -391,7 +392,7 @@ def square_image(
     margin: float = 0.05,       # with `crop`: room around the subject, as a share of the side, where one stands out
 ):                              # a PIL image, RGB, (size, size)
     "An image upright, on a background, as a square of one size: all of it, or its subject"
-    if size < 1 or size != int(size): raise ValueError(f"size must be a whole number, at least 1 pixel, got {size}")
+    if not isinstance(size, Real) or size < 1 or size != int(size): raise ValueError(f"size must be a whole number, at least 1 pixel, got {size!r}")
     if not 0 <= margin < 0.5: raise ValueError(f"margin must be at least 0 and less than 0.5, got {margin}")
     image, colour = _upright(image), _colour(background)
     box = _subject(image) if crop else None
