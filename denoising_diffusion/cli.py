@@ -6,7 +6,7 @@
 __all__ = ['with_eta', 'samplers', 'recipes', 'own_settings', 'find_labels', 'plain_errors', 'check_out', 'draw_steps',
            'take_turns', 'find_process', 'speed_up', 'half_dtype', 'ddpm_sample', 'Recipe', 'spiral_recipe',
            'shapes_recipe', 'numbers_recipe', 'check_multiple', 'new_diffusion', 'begun_diffusion', 'folder_recipe',
-           'find_recipe', 'chosen_recipe', 'made_of', 'check_resumed', 'make_card', 'check_apart', 'draw_progress',
+           'find_recipe', 'chosen_recipe', 'made_of', 'check_resumed', 'make_card', 'find_out', 'draw_progress',
            'ddpm_train', 'to_grey', 'read_images', 'check_source', 'check_judge', 'draw_digits', 'ddpm_fld',
            'read_labelled', 'ddpm_judge']
 
@@ -212,6 +212,7 @@ def new_diffusion(
     network = UNet(3, channels, 100, dropout=dropout, patch_size=2 if size >= 40 and size % 8 == 0 else 1)
     return GaussianDiffusion(cosine_beta_schedule(100), (3, size, size), network, prediction=prediction)
 
+# %% ../nbs/26_cli.ipynb #788dc830
 def begun_diffusion(
     start_from: str,  # a model of the package, a .safetensors file or a checkpoint
     size: int | None = None,
@@ -222,7 +223,8 @@ def begun_diffusion(
     if chosen: raise ValueError(f"{' and '.join(chosen)} can be chosen for a new network only, not for that of {start_from}")
     diffusion = load_pretrained(start_from)
     shape = diffusion.data_shape
-    if len(shape) != 3 or shape[0] != 3 or diffusion.num_classes: raise ValueError(f"{start_from} can't be gone on with: it draws no pictures in colour without labels")
+    if len(shape) != 3 or shape[0] != 3 or diffusion.num_classes:
+        raise ValueError(f"{start_from} can't be gone on with: it draws no pictures in colour without labels")
     if size not in (None, shape[-1]): raise ValueError(f"{start_from} draws pictures of {shape[-1]} pixels: size can't be {size}")
     if dropout is None: return diffusion
     network = type(diffusion.denoise_fn)(**dict(diffusion.denoise_fn.config, dropout=dropout))
@@ -305,10 +307,13 @@ def make_card(recipe: Recipe, history, data: str, seed: int, **options) -> dict:
     return card | (dict(validation_loss=round(history.val_loss[-1], 5)) if history.val_loss else {})
 
 # %% ../nbs/26_cli.ipynb #08b65760
-def check_apart(data: str, path: Path) -> None:
-    "A `ValueError` if what a training draws would lie among the pictures that it learns from"
+def find_out(data: str, out: str | None, recipe: Recipe, seed: int) -> Path:
+    "The file to write, or a `ValueError` if another training was begun there, or what is drawn would lie among the pictures to learn from"
+    path = check_out(out or f"runs/{Path(data).absolute().name}.safetensors", ".safetensors", make_folder=True)
     if data not in recipes and path.resolve().is_relative_to(Path(data).expanduser().resolve()):
         raise ValueError(f"{path} would lie in {data}, and the pictures drawn in training with it: name another --out")
+    check_resumed(path.with_suffix(".pt"), recipe, seed)
+    return path
 
 def draw_progress(diffusion: GaussianDiffusion, epoch: int, folder: Path) -> Path | None:
     "Sixteen samples of a training under way, in 20 steps from the same noise each time, if it is one of pictures"
@@ -341,15 +346,12 @@ def ddpm_train(
     "Train a diffusion, and go on where an earlier run of the same command was stopped"
     where = find_device(device)
     options = dict(size=size, channels=channels, prediction=prediction, dropout=dropout, crop=crop or None, start_from=start_from)
-    dtype = half_dtype(half, where)
-    recipe = chosen_recipe(data, seed, dict(num_epochs=epochs, batch_size=batch, lr=lr, dtype=dtype), **options)
-    path = check_out(out or f"runs/{Path(data).absolute().name}.safetensors", ".safetensors", make_folder=True)
-    check_apart(data, path)
-    check_resumed(path.with_suffix(".pt"), recipe, seed)
+    recipe = chosen_recipe(data, seed, dict(num_epochs=epochs, batch_size=batch, lr=lr, dtype=half_dtype(half, where)), **options)
+    path = find_out(data, out, recipe, seed)
     look = partial(draw_progress, folder=path.with_name(f"{path.stem}-epochs"))
     history = train(speed_up(recipe.diffusion.to(where), fast), recipe.train_data, recipe.val_data, checkpoint=path.with_suffix(".pt"), resume=True,
                     seed=seed, device=where, after_epoch=look, progress=not quiet, **recipe.settings)
-    card = make_card(recipe, history, data, seed, epochs=epochs, batch=batch, lr=lr, **options, half=dtype is not None, fast=fast)
+    card = make_card(recipe, history, data, seed, epochs=epochs, batch=batch, lr=lr, **options, half="dtype" in recipe.settings, fast=fast)
     print(save_pretrained(recipe.diffusion, path, card=card))
 
 # %% ../nbs/26_cli.ipynb #078bd3d3
@@ -401,7 +403,8 @@ def draw_digits(
     steps = steps or diffusion.num_timesteps
     looks = 2 * steps - 1 if sampler == "heun" else steps
     return images, labels, dict(sampler=sampler, steps=steps, evaluations=looks * (1 if scale == 1 else 2), guidance_scale=scale,
-                                **(dict(eta=eta) if sampler in with_eta else {}), **(dict(power=power) if power != 1 else {}), seed=seed, half=dtype is not None)
+                                **(dict(eta=eta) if sampler in with_eta else {}), **(dict(power=power) if power != 1 else {}),
+                                seed=seed, half=dtype is not None)
 
 # %% ../nbs/26_cli.ipynb #a94df25d
 @call_parse
