@@ -36,7 +36,8 @@ from .pretrained import class_names, load_pretrained, pretrained_names, save_pre
 from .sampling import ddpm_rule, reverse_process, time_grid
 from .schedules import cosine_beta_schedule, logsnr_beta_schedule
 from .solvers import dpm_solver_rule, heun_rule, sample, unipc_rule
-from .training import clipped_snr_weights, find_device, knows_half, network_config, plain_value, random_flip, read_checkpoint, train
+from .training import clipped_snr_weights, find_device, knows_half, network_config, plain_value
+from .training import random_flip, read_checkpoint, train
 from .unet import UNet, UNetConditioned
 
 # %% ../nbs/26_cli.ipynb #fa8c8b18
