@@ -29,6 +29,7 @@ from denoising_diffusion.features import colour_statistics, copy_share, load_enc
 from denoising_diffusion.plots import save_image
 from denoising_diffusion.pretrained import weights
 from denoising_diffusion.sampling import time_grid
+from denoising_diffusion.schedules import cumulate_alphas
 from denoising_diffusion.solvers import sample
 from denoising_diffusion.training import clipped_snr_weights, constant, knows_half, random_flip, read_checkpoint, to_floats
 
@@ -43,8 +44,10 @@ ORIGINAL = dict(  # of the package that this one re-creates: 16 channels, the no
 OURS = dict(batch_size=32, lr=5e-4, augment=random_flip, dtype=HALF)  # of `ddpm_train` for a folder
 V_TIMES = dict(time_weights=clipped_snr_weights(BETAS, 5.0))
 GUIDANCE = 1.5, 30  # scale, and since when
+LITTLE_NOISE = dict(time_weights=V_TIMES["time_weights"] / (1 - cumulate_alphas(BETAS)[1:]))  # an error in x̂_0 counts min(SNR + 1, 5) as well
 ABLATION = {  # half as wide and far shorter than the recipe
-    "v, min-SNR times": ("v", V_TIMES), "v, all times alike": ("v", {}), "start": ("start", {}), "noise": ("noise", {})}
+    "v, min-SNR times": ("v", V_TIMES), "v, all times alike": ("v", {}), "start": ("start", {}),
+    "start, little noise more often": ("start", LITTLE_NOISE), "noise": ("noise", {})}
 
 
 def parts() -> tuple:
@@ -87,10 +90,10 @@ def ablated(name: str, epochs: int = 8, channels: int = 24) -> GaussianDiffusion
     return trained(name.replace(", ", "_").replace(" ", "_"), UNet(3, channels, 100, patch_size=2), prediction, epochs, **OURS | options)
 
 
-def draw(diffusion: GaussianDiffusion, sampler: str, steps: int, n: int = NUM, eta: float = 0.0, power: float = 1.0, seed: int = 0) -> torch.Tensor:
+def draw(diffusion: GaussianDiffusion, sampler: str, steps: int, n: int = NUM, seed: int = 0) -> torch.Tensor:
     "n samples, in half precision where that is quick"
-    return sample(diffusion, n, None, seed=seed, chunk=100, dtype=HALF, rule=samplers[sampler](eta),
-                  sampling_timesteps=time_grid(diffusion.num_timesteps, steps, power))
+    return sample(diffusion, n, None, seed=seed, chunk=100, dtype=HALF, rule=samplers[sampler](0.0),
+                  sampling_timesteps=time_grid(diffusion.num_timesteps, steps))
 
 
 def judged(images: torch.Tensor, train_pictures: torch.Tensor, held_out: torch.Tensor) -> dict:
@@ -119,30 +122,36 @@ def guided(scale: float, since: int) -> GaussianDiffusion:
     return GaussianDiffusion(BETAS, (3, 48, 48), autoguide(good.denoise_fn, weak.denoise_fn, scale, since), prediction=good.prediction)
 
 
-def beside(n: int = 16) -> None:
+def beside(n: int = 8) -> None:
     "The same noise drawn without guidance and with it, a row each"
     images = [draw(diffusion, "unipc", 25, n=n, seed=3) for diffusion in (load_pretrained(MODEL), guided(*GUIDANCE))]
-    image_grid(torch.cat(images), n, scale=1).save(RESULTS/"pokemon_guided.png")
+    image_grid(torch.cat(images), n, scale=2).save(RESULTS/"pokemon_guided.png")
+
+
+def closely(images: torch.Tensor) -> dict:
+    "What else there is to measure: colours, and how near the training pictures are"
+    train_pictures, held_out = parts()
+    matches, real = nearest(images, train_pictures), nearest(held_out, train_pictures)
+    return dict(colours=colour_statistics(images), copies=copy_share(images, train_pictures, held_out),
+                nearest={way: dict(drawn=matches[way].distance.median().item(), held_out=real[way].distance.median().item()) for way in matches})
+
+
+def model(sampler: str, steps: int, full: bool = False) -> dict:
+    "The trained network, drawn from in one way; with `full` also what only one set is measured for, and its pictures"
+    images = draw(load_pretrained(MODEL), sampler, steps)
+    found = dict(sampler=sampler, evaluations=steps, **judged(images, *parts()))
+    if not full: return found
+    np.save(RUNS/"samples.npy", images.numpy())
+    image_grid(images[:64], 16, scale=1).save(RESULTS/"pokemon_samples.png")
+    suspects = nearest(images, parts()[0])["pixels"].distance.argsort()[:6]
+    save_image(nearest_panel(images[suspects], parts()[0]), RESULTS/"pokemon_nearest.png")
+    return found | closely(images)
 
 
 def autoguided(scale: float, since: int) -> dict:
     "Samples in 25 steps under guidance by a weaker network"
-    return dict(sampler="unipc", steps=25, scale=scale, since=since, **judged(draw(guided(scale, since), "unipc", 25), *parts()))
-
-
-def model(sampler: str, steps: int, eta: float = 0.0, power: float = 1.0, full: bool = False) -> dict:
-    "The trained network, drawn from in one way; with `full` also what only one set is measured for"
-    images = draw(load_pretrained(MODEL), sampler, steps, eta=eta, power=power)
-    found = dict(sampler=sampler, evaluations=steps, eta=eta, power=power, **judged(images, *parts()))
-    if not full: return found
-    train_pictures, held_out = parts()
-    np.save(RUNS/"samples.npy", images.numpy())
-    image_grid(images[:64], 16, scale=1).save(RESULTS/"pokemon_samples.png")
-    save_image(nearest_panel(images[:6], train_pictures), RESULTS/"pokemon_nearest.png")
-    matches = nearest(images, train_pictures)
-    real = nearest(held_out, train_pictures)
-    return found | dict(colours=colour_statistics(images), copies=copy_share(images, train_pictures, held_out),
-                        nearest={way: dict(drawn=matches[way].distance.median().item(), held_out=real[way].distance.median().item()) for way in matches})
+    images = draw(guided(scale, since), "unipc", 25)
+    return dict(sampler="unipc", steps=25, scale=scale, since=since, **judged(images, *parts()), **closely(images))
 
 
 def measures() -> dict:
@@ -152,8 +161,8 @@ def measures() -> dict:
     found |= {f"ablation: {name}": partial(lambda name: judged(draw(ablated(name), "unipc", 25), *parts()), name) for name in ABLATION}
     found["pokemon, DDPM 100"] = partial(model, "ddpm", 100, full=True)
     for name, sampler in (("DDIM", "ddim"), ("DPM-Solver++", "dpm"), ("UniPC", "unipc")):
-        for eta in (0.0, 1.0): found[f"pokemon, {name} 25, η = {eta:g}"] = partial(model, sampler, 25, eta)
-    found["pokemon, UniPC 10, η = 0"] = partial(model, "unipc", 10)
+        found[f"pokemon, {name} 25"] = partial(model, sampler, 25)
+    found["pokemon, UniPC 10"] = partial(model, "unipc", 10)
     for scale, since in ((1.5, 1), GUIDANCE): found[f"guided, {scale:g} since {since}"] = partial(autoguided, scale, since)
     return found
 
@@ -162,7 +171,7 @@ def sheet(seed: int) -> None:
     "A shuffled sheet of 32 drawn and 32 real held-out pictures, and the key to it"
     _, held_out = parts()
     generator = torch.Generator().manual_seed(seed)
-    drawn = draw(load_pretrained(MODEL), "ddpm", 100, n=32, seed=1_000 + seed)
+    drawn = draw(guided(*GUIDANCE), "unipc", 25, n=32, seed=1_000 + seed)
     real = to_floats(held_out[torch.randperm(len(held_out), generator=generator)[:32]])
     order = torch.randperm(64, generator=generator)
     image_grid(torch.cat([drawn, real])[order], 8, scale=2).save(RUNS/f"sheet_{seed}.png")
@@ -197,12 +206,18 @@ def learned(name: str, model: Path, epochs: tuple) -> None:
 
 
 def ship() -> None:
-    "The trained weights into the package, in half precision"
-    diffusion = load_pretrained(MODEL)
+    "The trained weights into the package, in half precision, and those of the weaker network that guides them"
+    diffusion, weak = load_pretrained(MODEL), ablated("start")
     if FIRST.with_suffix(".pt").exists(): learned("first training", FIRST, (1, 3, 8, 15, 30, 45))
     learned("training", MODEL, (1, 10, 20, 30))
     beside()
-    print(save_pretrained(diffusion, weights/"pokemon.safetensors", card=diffusion.card, dtype=torch.float16))
+    settings = read_checkpoint(RUNS/"start.pt")["settings"]
+    recipe = ", ".join(f"{name} {settings[name]}" for name in ("num_epochs", "batch_size", "lr"))
+    card = dict(data=f"{len(parts()[0]):,} pictures, 48×48, and mirrored", command="python tools/pokemon_measures.py trainings --only start",
+                recipe=f"short on purpose: {recipe}; start predicted",
+                seed=0, epochs=settings["num_epochs"], purpose="autoguide goes away from it")
+    print(save_pretrained(diffusion, weights/"pokemon.safetensors", card=diffusion.card, dtype=torch.float16),
+          save_pretrained(weak, weights/"pokemon_weak.safetensors", card=card, dtype=torch.float16))
 
 
 def main():
