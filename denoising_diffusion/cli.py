@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['with_eta', 'samplers', 'recipes', 'own_settings', 'find_labels', 'plain_errors', 'check_out', 'draw_steps',
-           'take_turns', 'find_process', 'speed_up', 'half_dtype', 'ddpm_sample', 'Recipe', 'spiral_recipe',
-           'shapes_recipe', 'numbers_recipe', 'check_multiple', 'new_diffusion', 'begun_diffusion', 'folder_recipe',
-           'find_recipe', 'chosen_recipe', 'made_of', 'check_resumed', 'make_card', 'find_out', 'draw_progress',
-           'ddpm_train', 'to_grey', 'read_images', 'check_source', 'check_judge', 'draw_digits', 'ddpm_fld',
-           'read_labelled', 'ddpm_judge']
+           'take_turns', 'find_process', 'speed_up', 'half_dtype', 'away_from', 'ddpm_sample', 'Recipe',
+           'spiral_recipe', 'shapes_recipe', 'numbers_recipe', 'check_multiple', 'new_diffusion', 'begun_diffusion',
+           'folder_recipe', 'find_recipe', 'chosen_recipe', 'made_of', 'check_resumed', 'make_card', 'find_out',
+           'draw_progress', 'ddpm_train', 'to_grey', 'read_images', 'check_source', 'check_judge', 'draw_digits',
+           'ddpm_fld', 'read_labelled', 'ddpm_judge']
 
 # %% ../nbs/26_cli.ipynb #f217eafa
 import json, os, shlex, shutil, sys, warnings
@@ -31,6 +31,7 @@ from .data import split_validation, write_file
 from .ddim import ddim_rule
 from .diffusion import GaussianDiffusion
 from .frechet import Judge, fld, load_judge, make_judge, report, save_judge
+from .guidance import autoguide
 from .plots import image_frames, image_grid, plot_points, points_frames, save_gif, save_image
 from .pretrained import class_names, load_pretrained, pretrained_names, save_pretrained
 from .sampling import ddpm_rule, reverse_process, time_grid
@@ -128,6 +129,18 @@ def half_dtype(half: bool, device: torch.device) -> torch.dtype | None:
         return None
     return torch.bfloat16 if half else None
 
+# %% ../nbs/26_cli.ipynb #35e24a3f
+def away_from(diffusion: GaussianDiffusion, weak: str | None, scale: float | None) -> GaussianDiffusion:
+    "The diffusion guided away from a weaker one, if there is one, but for the last three tenths of the way; by 1.5 if `scale` is None"
+    if weak is None: return diffusion
+    other, here = load_pretrained(weak).to(diffusion.device), diffusion
+    kinds = [(d.data_shape, d.prediction, d.num_timesteps, d.num_classes) for d in (here, other)]
+    if kinds[0] != kinds[1] or here.num_classes: raise ValueError(f"{weak} can't guide this model: both must draw the same, and without labels")
+    denoiser = autoguide(here.denoise_fn, other.denoise_fn, 1.5 if scale is None else scale, since=round(0.3 * here.num_timesteps))
+    guided = GaussianDiffusion(here.betas64, here.data_shape, denoiser, prediction=here.prediction).to(here.device)
+    guided.card = here.card
+    return guided
+
 # %% ../nbs/26_cli.ipynb #c8fd57ba
 @call_parse
 @plain_errors
@@ -135,7 +148,8 @@ def ddpm_sample(
     model: str,  # one of the package (numbers_guided, numbers, pokemon, shapes, spiral, …), or a file: .safetensors, or a checkpoint (.pt)
     n: int = 64,  # how many samples
     labels: str | None = None,  # class names with commas between, such as 7 or 3,1,4; if not given, all in turn
-    guidance: float | None = None,  # its scale, 1 for the model as it is; if not given, as the model's card says
+    guidance: float | None = None,  # its scale, 1 for the model as it is; if not given, as the model's card says, or 1.5 with --weak
+    weak: str | None = None,  # a weaker model of the same to be guided away from, such as pokemon_weak for pokemon
     steps: int | None = None,  # how many steps to take; if not given, all that the model was trained for
     sampler: str = "ddpm",  # the rule for a step: ddpm, ddim, dpm (DPM-Solver++), unipc or heun
     eta: float = 0.0,  # for ddim, dpm and unipc: the share of fresh noise, 0 … 1
@@ -151,11 +165,10 @@ def ddpm_sample(
     "Draw samples from a trained diffusion into a picture or an animation"
     path = check_out(out, ".png", ".gif")
     check_counts(n=n, columns=1 if columns is None else columns)
-    diffusion = speed_up(load_pretrained(model).to(find_device(device)), fast)
-    turns = find_labels(class_names(diffusion), labels)
-    which = take_turns(turns, n)
+    diffusion = away_from(speed_up(load_pretrained(model).to(find_device(device)), fast), weak, guidance)
+    which = take_turns(turns := find_labels(class_names(diffusion), labels), n)
     walk = reverse_process(diffusion, n, which, generator=torch.Generator(diffusion.device).manual_seed(seed),
-                           progress=not quiet, **find_process(diffusion, sampler, steps, eta, guidance, power))
+                           progress=not quiet, **find_process(diffusion, sampler, steps, eta, None if weak else guidance, power))
     with torch.autocast(diffusion.device.type, torch.bfloat16, enabled=half_dtype(half, diffusion.device) is not None):
         kept = deque(walk, maxlen=None if path.suffix.lower() == ".gif" else 1)
     print(draw_steps(list(kept), path, columns or (len(turns) if 1 < len(turns) <= n else None), which))

@@ -78,7 +78,7 @@ def autoguide(
         good = model(x, t)
         if scale == 1 or t.max() < since: return good
         worse = weak(x, t)
-        w = torch.where(t >= since, scale, 1.0).to(good.dtype).view(-1, *[1] * (x.ndim - 1))
-        return worse + w * (good - worse)
+        now = (t >= since).view(-1, *[1] * (x.ndim - 1))
+        return torch.where(now, worse + scale * (good - worse), good)
 
     return guided
