@@ -231,8 +231,8 @@ def main():
     if args.command == "answers": return answers(args.seed, args.given)
     if args.command == "ship": return ship()
     if args.command == "trainings":
-        for name, make in {"original": original, **{name: partial(ablated, name) for name in ABLATION}}.items():
-            if args.only in name: make()
+        every = {"original": original, **{name: partial(ablated, name) for name in ABLATION}}
+        for name in [args.only] if args.only in every else [name for name in every if args.only in name]: every[name]()
         return
     for name, measure in measures().items():
         if args.only in name and name not in kept(): keep(name, measure())
