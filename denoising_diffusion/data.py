@@ -6,10 +6,12 @@
 __all__ = ['curve', 'make_spiral', 'make_s_curve', 'make_moons', 'make_shapes', 'nearest_on_curve', 'distance_to_curve',
            'sliced_wasserstein', 'normalize_to_neg_one_to_one', 'unnormalize_to_zero_to_one', 'to_uint8', 'read_idx',
            'fetch', 'load_mnist', 'flatten_image', 'subject_box', 'square_image', 'Folder', 'read_folder',
-           'images_from_folder', 'labelled_images_from_folder', 'find_duplicates', 'split_validation', 'write_file']
+           'images_from_folder', 'labelled_images_from_folder', 'find_duplicates', 'split_validation', 'write_file',
+           'write_tensors', 'find_tensors', 'opened_tensors']
 
 # %% ../nbs/20_data.ipynb #f4a7d0ba
-import gzip, hashlib, os, struct, warnings, zlib
+import gzip, hashlib, json, os, struct, warnings, zlib
+from contextlib import contextmanager
 from functools import lru_cache
 from math import pi
 from numbers import Real
@@ -555,3 +557,36 @@ def write_file(
     except OSError as e: raise ValueError(f"{path} can't be written: {e.strerror or e}") from e
     finally: temporary.unlink(missing_ok=True)
     return path
+
+# %% ../nbs/20_data.ipynb #5b7e2ba3
+def write_tensors(
+    path: str | Path,  # NAME.safetensors
+    tensors: dict,     # name -> tensor on the CPU, contiguous
+    **about,           # one entry, by which the file is known again: plain values
+) -> Path:
+    "Write tensors and what is to be known of them to one safetensors file, in a folder that is made if need be"
+    from safetensors.torch import save
+    path = Path(path).expanduser()
+    if path.suffix.lower() != ".safetensors": raise ValueError(f"the file name must end in .safetensors, not {path.name!r}")
+    content = save(tensors, {name: json.dumps(entry) for name, entry in about.items()})
+    try: path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as e: raise ValueError(f"the folder of {path} can't be made: {e}") from e
+    return write_file(path, lambda p: p.write_bytes(content))
+
+def find_tensors(name: str | Path, folder: Path, what: str) -> Path:
+    "The file of that name in `folder`, or of that path; a `ValueError` with the names there are, if there is none"
+    path = Path(name).expanduser() if str(name).lower().endswith(".safetensors") else folder/f"{name}.safetensors"
+    if path.is_file(): return path
+    known = ", ".join(sorted(p.stem for p in folder.glob("*.safetensors")))
+    raise ValueError(f"there is no {what} {str(name)!r}: take one of {known}, or the path of a .safetensors file")
+
+@contextmanager
+def opened_tensors(path: Path, about: str, writer: str):
+    "The tensors of a file by name, and its entry `about`; what fails on the way, or with what is made of them, is a `ValueError`"
+    from safetensors import SafetensorError, safe_open
+    try:
+        with safe_open(path, "pt") as f: tensors, entries = {name: f.get_tensor(name) for name in f.keys()}, f.metadata() or {}
+        yield tensors, json.loads(entries[about])
+    except (SafetensorError, LookupError, RuntimeError, OSError, ValueError, TypeError) as e:
+        why = f"it has no {e}" if isinstance(e, KeyError) else e
+        raise ValueError(f"{path} is damaged, or was not written by `{writer}`: {why}") from e

@@ -8,7 +8,6 @@ __all__ = ['encoders', 'check_pictures', 'Encoder', 'random_views', 'nt_xent', '
            'ink_hues', 'colour_statistics', 'colour_table']
 
 # %% ../nbs/27_features.ipynb #18fbc9c8
-import json
 import math
 import warnings
 from functools import lru_cache
@@ -19,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .data import write_file
+from .data import find_tensors, opened_tensors, write_tensors
 from .frechet import frechet_distance, mean_and_covariance
 from .plots import show_images
 from .training import one_cycle, to_floats
@@ -149,11 +148,8 @@ encoders = Path(__file__).parent/"weights"/"encoders" if "__file__" in globals()
 
 def save_encoder(encoder: Encoder, path: str | Path) -> Path:
     "Write an encoder and its card to one safetensors file, in float32"
-    from safetensors.torch import save
-    path = Path(path)
-    if path.suffix.lower() != ".safetensors": raise ValueError(f"the file name must end in .safetensors, not {path.name!r}")
     tensors = {name: value.float().contiguous() if value.is_floating_point() else value for name, value in encoder.state_dict().items()}
-    return write_file(path, lambda p: p.write_bytes(save(tensors, {"encoder": json.dumps(encoder.card)})))
+    return write_tensors(path, tensors, encoder=encoder.card)
 
 # %% ../nbs/27_features.ipynb #8981665b
 def load_encoder(
@@ -161,23 +157,15 @@ def load_encoder(
 ) -> Encoder:  # in float64 and eval mode
     "An encoder that was kept"
     if isinstance(name, Encoder): return name
-    path = Path(name).expanduser() if str(name).lower().endswith(".safetensors") else encoders/f"{name}.safetensors"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in encoders.glob("*.safetensors")))
-        raise ValueError(f"there is no encoder {str(name)!r}: take one of {known}, or the path of a .safetensors file")
+    path = find_tensors(name, encoders, "encoder")
     return _open_encoder(path, path.stat().st_mtime_ns)
 
 @lru_cache(maxsize=4)
 def _open_encoder(path: Path, changed: int) -> Encoder:  # `changed`: so that a file written anew is read anew
-    from safetensors import SafetensorError, safe_open
-    try:
-        with safe_open(path, "pt") as f:
-            card, tensors = json.loads((f.metadata() or {})["encoder"]), {key: f.get_tensor(key) for key in f.keys()}
+    with opened_tensors(path, "encoder", "save_encoder") as (tensors, card):
         channels = [value.shape[0] for key, value in tensors.items() if key.startswith("look.") and value.ndim == 4]
         encoder = Encoder(len(tensors["centre"]), tuple(sorted(channels))).double().eval()
         encoder.load_state_dict(tensors)
-    except (SafetensorError, KeyError, RuntimeError, OSError, ValueError) as e:
-        raise ValueError(f"{path} is damaged, or was not written by `save_encoder`: {e}") from e
     encoder.card = card
     return encoder
 

@@ -7,7 +7,6 @@ __all__ = ['judges', 'LeNet5', 'check_images', 'to_unit', 'frechet_distance', 'm
            'train_lenet', 'measure_bias', 'make_judge', 'save_judge', 'load_judge', 'fld', 'confusion_matrix', 'report']
 
 # %% ../nbs/22_fld.ipynb #2c6f9c5f
-import json
 import math
 import warnings
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .data import load_mnist, write_file
+from .data import find_tensors, load_mnist, opened_tensors, write_tensors
 from .diffusion import check_labels
 from .training import one_cycle, to_floats
 
@@ -207,37 +206,24 @@ judges = Path(__file__).parent/"weights"/"judges" if "__file__" in globals() els
 
 def save_judge(judge: Judge, path: str | Path) -> Path:
     "Write a judge to one safetensors file"
-    from safetensors.torch import save
-    path = Path(path)
-    if path.suffix.lower() != ".safetensors": raise ValueError(f"the file name must end in .safetensors, not {path.name!r}")
     tensors = {f"lenet.{name}": value.float() for name, value in judge.lenet.state_dict().items()}
-    tensors |= dict(mean=judge.mean, covariance=judge.covariance)
-    return write_file(path, lambda p: p.write_bytes(save(tensors, {"judge": json.dumps(judge.card)})))
+    return write_tensors(path, dict(tensors, mean=judge.mean, covariance=judge.covariance), judge=judge.card)
 
 # %% ../nbs/22_fld.ipynb #f9668d2c
 def load_judge(
     name: str | Path = "mnist-1",  # a judge of the package, or the path of a .safetensors file
 ) -> Judge:
     "A judge that was kept"
-    path = Path(name).expanduser() if str(name).lower().endswith(".safetensors") else judges/f"{name}.safetensors"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in judges.glob("*.safetensors")))
-        raise ValueError(f"there is no judge {str(name)!r}: take one of {known}, or the path of a .safetensors file")
+    path = find_tensors(name, judges, "judge")
     return _open_judge(path, path.stat().st_mtime_ns)
 
 @lru_cache(maxsize=4)
 def _open_judge(path: Path, changed: int) -> Judge:  # `changed`: so that a file written anew is read anew
-    from safetensors import SafetensorError, safe_open
-    try:
-        with safe_open(path, "pt") as f:
-            card = json.loads((f.metadata() or {})["judge"])
-            tensors = {key: f.get_tensor(key).double() for key in f.keys()}
+    with opened_tensors(path, "judge", "save_judge") as (tensors, card):
         mean, covariance = tensors.pop("mean"), tensors.pop("covariance")
         lenet = LeNet5(len(tensors["lenet.decide.bias"])).double().eval()
         lenet.load_state_dict({key.removeprefix("lenet."): value for key, value in tensors.items()})
-    except (SafetensorError, KeyError, RuntimeError, OSError, ValueError) as e:
-        raise ValueError(f"{path} is damaged, or was not written by `save_judge`: {e}") from e
-    return Judge(lenet, mean, covariance, card)
+        return Judge(lenet, mean, covariance, card)
 
 # %% ../nbs/22_fld.ipynb #7e576e83
 def fld(

@@ -7,14 +7,13 @@ __all__ = ['networks', 'weights', 'describe_network', 'as_stored', 'save_pretrai
            'find_weights', 'open_checkpoint', 'load_pretrained', 'class_names']
 
 # %% ../nbs/24_pretrained.ipynb #e4d4c839
-import json
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from .blocks import ConditionalMLP
-from .data import write_file
+from .data import opened_tensors, write_file, write_tensors
 from .diffusion import GaussianDiffusion
 from .training import load_checkpoint, network_config, read_checkpoint
 from .unet import UNet, UNetConditioned, UNetFixed
@@ -49,22 +48,17 @@ def save_pretrained(
     dtype: torch.dtype | None = None,  # of the weights in the file, such as torch.float16; as they are, if not given
 ) -> Path:
     "Write `diffusion` to one safetensors file, with a model card beside it"
-    from safetensors.torch import save
-    path, card = Path(path).expanduser(), {**(card or {})}
-    if path.suffix.lower() != ".safetensors": raise ValueError(f"the file name must end in .safetensors, not {path.name!r}")
-    card["parameters"] = sum(p.numel() for p in diffusion.denoise_fn.parameters())
+    card = dict(card or {}, parameters=sum(p.numel() for p in diffusion.denoise_fn.parameters()))
     about = dict(describe_network(diffusion.denoise_fn), data_shape=diffusion.data_shape, prediction=diffusion.prediction, card=card)
     tensors = {f"denoise_fn.{k}": as_stored(v, dtype) for k, v in diffusion.denoise_fn.state_dict().items()}
-    content = save(dict(tensors, betas=diffusion.betas64), {"denoising_diffusion": json.dumps(about)})
-    try: path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as e: raise ValueError(f"the folder of {path} can't be made: {e}") from e
+    path = write_tensors(path, dict(tensors, betas=diffusion.betas64), denoising_diffusion=about)
     write_file(path.with_suffix(".md"), lambda p: p.write_text(card_text(path.stem, card), encoding="utf-8"))
-    return write_file(path, lambda p: p.write_bytes(content))
+    return path
 
 # %% ../nbs/24_pretrained.ipynb #02a428b6
 def card_text(name: str, card: dict) -> str:
     "The model card as Markdown, a row for each entry"
-    say = lambda v: f"`{v}`" if isinstance(v, str) and v.startswith("ddpm_") else ", ".join(map(str, v)) if isinstance(v, list) else str(v)
+    say = lambda v: f"`{v}`" if isinstance(v, str) and v.startswith(("ddpm_", "python ")) else ", ".join(map(str, v)) if isinstance(v, list) else str(v)
     rows = [f"| {k.replace('_', ' ')} | {say(v)} |" for k, v in card.items()]
     return "\n".join([f"# {name}", "", "| | |", "|---|---|", *rows, ""])
 
@@ -96,27 +90,22 @@ def open_checkpoint(path: str | Path) -> GaussianDiffusion:
         epochs = load_checkpoint(diffusion, path)
     except (KeyError, TypeError, RuntimeError) as e: raise ValueError(f"{path} is damaged, or was written by another version: {e}") from e
     diffusion.card = dict(state.get("card") or {}, epochs=epochs, parameters=sum(p.numel() for p in made.parameters()))
+    diffusion.name = Path(path).stem
     return diffusion
 
 
 # %% ../nbs/24_pretrained.ipynb #3f6d392d
 def load_pretrained(
     name: str | Path,  # a name of `pretrained_names`, or the path of a .safetensors file or of a checkpoint of `train` (.pt)
-) -> GaussianDiffusion:  # on the CPU, in eval mode, with its card as `.card`
+) -> GaussianDiffusion:  # on the CPU, in eval mode; `.card` is its card, `.name` that of the file
     "A trained diffusion, from the weights inside the package, from a file of `save_pretrained`, or from a checkpoint"
-    from safetensors import SafetensorError, safe_open
     path = find_weights(name)
     if path.suffix.lower() == ".pt": return open_checkpoint(path)
-    try:
-        with safe_open(path, "pt") as f:
-            about = json.loads((f.metadata() or {})["denoising_diffusion"])
-            tensors = {k: f.get_tensor(k) for k in f.keys()}
+    with opened_tensors(path, "denoising_diffusion", "save_pretrained") as (tensors, about):
         network = networks[about["network"]](**about["options"])
         diffusion = GaussianDiffusion(tensors.pop("betas"), about["data_shape"], network, prediction=about["prediction"])
         diffusion.load_state_dict(tensors)
-    except (SafetensorError, KeyError, RuntimeError, OSError, ValueError, TypeError) as e:
-        raise ValueError(f"{path} is damaged, or was not written by `save_pretrained`: {e}") from e
-    diffusion.card = about["card"]
+        diffusion.card, diffusion.name = about["card"], path.stem
     return diffusion.eval()
 
 # %% ../nbs/24_pretrained.ipynb #8dafe595

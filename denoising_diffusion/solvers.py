@@ -60,9 +60,9 @@ def look_back(
     change = found.x_start - start
     if len(past) < 2: return start + 0.5 * change
     first, second = mean_powers(h)
-    u = -step_length(past[-2].level, now) / step_length(now, found.level)  # where on the way the look before was: below 0
-    a = (first - second) / (1 - u)
-    return start + a * (past[-2].x_start - start) / u + (first - a) * change
+    u_before = -step_length(past[-2].level, now) / step_length(now, found.level)  # where on the way the look before was: below 0
+    a = (first - second) / (1 - u_before)
+    return start + a * (past[-2].x_start - start) / u_before + (first - a) * change
 
 # %% ../nbs/05_solvers.ipynb #d6995f09
 class MultistepRule:

@@ -112,7 +112,7 @@ def unet_layers(in_channels: int, # channels of a picture
     block_layer: Callable[..., nn.Module] = ResBlock, # (in_channels, out_channels, emb_channels, groups=…) -> a block
     num_blocks_per_level: int = 1, # before and after each level's inside
     block_groups: int = 8, # groups of the norms; divides every width
-    num_attention_heads: int = 4, # divides the last level's width
+    num_attention_heads: int = 4, # divides the width of the last level and of attention_levels
     middle_attention: bool = True, # False: one block is all of the middle
     attention_levels: Sequence[int] = (), # levels with attention after their blocks, 0 for the finest
     dropout: float = 0., # of the blocks, which must know it if it is not 0
@@ -165,7 +165,7 @@ class UNet(nn.Module):
         block_layer: Callable[..., nn.Module] | str = ResBlock, # (in, out, emb, groups=…) -> a block; or its name
         num_blocks_per_level: int = 1, # before and after each level's inside
         block_groups: int = 8, # groups of the norms; divides every width
-        num_attention_heads: int = 4, # divides the last level's width
+        num_attention_heads: int = 4, # divides the width of the last level and of attention_levels
         middle_attention: bool = True, # False: one block is all of the middle
         attention_levels: Sequence[int] = (), # levels with attention after their blocks, 0 for the finest
         dropout: float = 0., # share of values that the blocks set to 0 in training

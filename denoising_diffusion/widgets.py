@@ -381,9 +381,8 @@ def choose_labels(
 
 # %% ../nbs/25_widgets.ipynb #a94b6f02
 def model_name(diffusion: GaussianDiffusion) -> str | None:
-    "What a model is called in the command on its card"
-    command = getattr(diffusion, "card", {}).get("command", "").split()
-    return command[1] if len(command) > 1 else None
+    "What a model is called: the name of the file that it was loaded from"
+    return getattr(diffusion, "name", None)
 
 def rule_name(rule: Callable | None) -> str | None:
     "What a rule is called: in `rules`, or by itself"
