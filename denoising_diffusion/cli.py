@@ -18,7 +18,6 @@ from functools import partial, wraps
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -169,7 +168,8 @@ def ddpm_sample(
     which = take_turns(turns := find_labels(class_names(diffusion), labels), n)
     walk = reverse_process(diffusion, n, which, generator=torch.Generator(diffusion.device).manual_seed(seed),
                            progress=not quiet, **find_process(diffusion, sampler, steps, eta, None if weak else guidance, power))
-    with torch.autocast(diffusion.device.type, torch.bfloat16, enabled=half_dtype(half, diffusion.device) is not None):
+    dtype = half_dtype(half, diffusion.device)
+    with torch.autocast(diffusion.device.type, dtype) if dtype else nullcontext():
         kept = deque(walk, maxlen=None if path.suffix.lower() == ".gif" else 1)
     print(draw_steps(list(kept), path, columns or (len(turns) if 1 < len(turns) <= n else None), which))
 
@@ -312,8 +312,8 @@ def check_resumed(path: Path, recipe: Recipe, seed: int) -> None:
 
 def make_card(recipe: Recipe, history, data: str, seed: int, **options) -> dict:
     "What there is to tell about a training; `options` are those given on the command line, or None"
-    options = {name: value for name, value in dict(options, seed=seed or None).items() if value not in (None, False)}
-    flags = (f"--{name}" if value is True else f"--{name} {value}" for name, value in options.items())
+    options = {name: value for name, value in dict(options, seed=seed or None).items() if value is not None and value is not False}
+    flags = (f"--{name}" if value is True else f"--{name} {shlex.quote(str(value))}" for name, value in options.items())
     command = " ".join(["ddpm_train", shlex.quote(data), *flags])
     settings = ", ".join(f"{name} {value}".replace("torch.", "") for name, value in recipe.settings.items() if name not in own_settings)
     card = dict(recipe.facts, recipe=f"{settings}; one-cycle learning rate, averaged weights, {recipe.diffusion.prediction} predicted",
@@ -378,9 +378,10 @@ def read_images(source: Path) -> Tensor:  # (N, 1, 28, 28), bytes, or floats in 
     if source.is_dir(): return to_grey(images_from_folder(source, 28, background="black", keep_blank=True))
     try:
         array = np.load(source)
-        if not isinstance(array, np.ndarray): array = array["images" if "images" in array.files else array.files[0]]
+        if not isinstance(array, np.ndarray):
+            with array as parts: array = parts["images" if "images" in parts.files else parts.files[0]]
         array = array.astype(array.dtype.newbyteorder("="))
-    except (OSError, ValueError, EOFError, IndexError, BadZipFile): raise ValueError(f"{source} can't be read as an array of numbers") from None
+    except Exception: raise ValueError(f"{source} can't be read as an array of numbers") from None
     if array.dtype.kind not in "fiub": raise ValueError(f"{source} must hold floats in [-1, 1] or bytes, not {array.dtype}")
     if array.ndim not in (3, 4) or array.shape[-2:] != (28, 28) or array.shape[1:-2] not in ((), (1,)):
         raise ValueError(f"{source} must hold pictures (N, 28, 28) or (N, 1, 28, 28), not {array.shape}")
@@ -443,7 +444,7 @@ def ddpm_fld(
     path = check_out(out, ".json") if out else None
     judged, found = load_judge(judge), Path(source).expanduser()
     check_source(source)
-    if found.is_dir() or found.suffix.lower() in (".npy", ".npz"): images, labels, result = read_images(found), None, {}
+    if source not in pretrained_names() and (found.is_dir() or found.suffix.lower() in (".npy", ".npz")): images, labels, result = read_images(found), None, {}
     else: images, labels, result = draw_digits(source, judged, n, guidance, steps, sampler, eta, seed, half, device, not quiet, power)
     result = dict(source=source, n=len(images), **result, judge=judge, stretch=stretch, fld=fld(images, judged, stretch=stretch))
     if labels is not None: result["accuracy"] = report(images, labels, judged)["accuracy"]

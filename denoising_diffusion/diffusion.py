@@ -9,6 +9,7 @@ __all__ = ['predictions', 'Level', 'Prediction', 'GaussianDiffusion', 'check_tim
 # %% ../nbs/01_diffusion.ipynb #928214e5
 from collections.abc import Callable
 from inspect import signature
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -101,14 +102,12 @@ def level(
 # %% ../nbs/01_diffusion.ipynb #03245a48
 def check_timesteps(t: int | Tensor, batch_size: int, num_timesteps: int, least: int = 0) -> int | Tensor:
     "`t` itself, or a `ValueError` if it is neither an int nor a LongTensor (B,) with values in least … T"
-    if isinstance(t, Tensor) and t.ndim > 0:
-        if t.shape != (batch_size,) or t.is_floating_point():
-            raise ValueError(f"t must be an int or a LongTensor of shape ({batch_size},), one time for each sample, "
-                             f"not {t.dtype} of shape {tuple(t.shape)}")
-        values = t.tolist() if t.device.type == "cpu" else []
-    else:
-        t = int(t)
-        values = [t]
+    if isinstance(t, Tensor) and t.ndim == 0: t = t.item()
+    if isinstance(t, Tensor): fits, given = t.shape == (batch_size,) and t.dtype in (torch.int64, torch.int32), f"{t.dtype} of shape {tuple(t.shape)}"
+    else: fits, given = isinstance(t, Integral) and not isinstance(t, bool), repr(t)
+    if not fits: raise ValueError(f"t must be an int or a LongTensor of shape ({batch_size},), one time for each sample, not {given}")
+    if not isinstance(t, Tensor): t = int(t)
+    values = [t] if isinstance(t, int) else t.tolist() if t.device.type == "cpu" else []
     wrong = [v for v in values if not least <= v <= num_timesteps]
     if wrong: raise ValueError(f"t must lie in {least} … {num_timesteps}, but is {wrong[0]}")
     return t

@@ -130,7 +130,7 @@ def train_encoder(
     if num_epochs < 1: raise ValueError(f"num_epochs must be at least 1, not {num_epochs}")
     if groups is not None and len(groups) != len(x): raise ValueError(f"groups must be {len(x)}, one for each picture, not {len(groups)}")
     with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # and that of no other device
         encoder = Encoder(num_features)
         head = nn.Sequential(nn.BatchNorm1d(num_features), nn.ReLU(), nn.Linear(num_features, num_features))
         optimizer = torch.optim.AdamW([*encoder.parameters(), *head.parameters()], weight_decay=0.01)

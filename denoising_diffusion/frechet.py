@@ -147,7 +147,7 @@ def train_lenet(
     if num_epochs < 1: raise ValueError(f"num_epochs must be at least 1, not {num_epochs}")
     x, y = to_unit(images).float(), check_classes(labels, len(images), num_classes) - 1
     with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # and that of no other device
         lenet = LeNet5(num_classes or int(y.max()) + 1)
         optimizer = torch.optim.Adam(lenet.parameters())
         batches = [i for _ in range(num_epochs) for i in torch.randperm(len(x)).split(batch_size)]
@@ -253,7 +253,7 @@ def report(
 ) -> dict:  # accuracy; by label: precision, recall, f1; confusion (K, K)
     "How a judge reads pictures whose labels are known"
     judge = judge if isinstance(judge, Judge) else load_judge(judge)
-    labels = check_classes(labels, len(images), judge.lenet.num_classes)
+    labels = check_classes(labels.cpu(), len(images), judge.lenet.num_classes)
     confusion = confusion_matrix(labels, judge.see(images)[1].argmax(1) + 1, judge.lenet.num_classes)
     right, asked, read = confusion.diagonal().double(), confusion.sum(1), confusion.sum(0)
     return dict(accuracy=(right.sum() / asked.sum()).item(), precision=(right / read).tolist(), recall=(right / asked).tolist(),

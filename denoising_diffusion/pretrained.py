@@ -34,6 +34,7 @@ def describe_network(network: nn.Module) -> dict:
 # %% ../nbs/24_pretrained.ipynb #f7e4e18a
 def as_stored(tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
     "A tensor as a file holds it; floats in `dtype`, or a `ValueError` where that can't hold them"
+    if dtype is not None and not dtype.is_floating_point: raise ValueError(f"weights are kept as floats, such as torch.float16, not as {dtype}")
     tensor = tensor.detach().cpu().contiguous()
     if dtype is None or not tensor.is_floating_point(): return tensor
     stored = tensor.to(dtype)

@@ -10,6 +10,7 @@ __all__ = ['estimate_start', 'ddpm_rule', 'step_back', 'p_sample', 'guided_denoi
 # %% ../nbs/03_sampling.ipynb #36c18aa6
 import math
 from collections.abc import Callable, Iterator, Sequence
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -117,8 +118,10 @@ def check_times(
     num_timesteps: int,  # T
 ) -> list[int]:
     "The times of a walk: an even `time_grid` of so many steps, or those given, if they fall from T to 0"
+    if hasattr(times, "tolist"): times = times.tolist()
     if not isinstance(times, Sequence): return time_grid(num_timesteps, times)
-    if times[:1] != [num_timesteps] or times[-1:] != [0] or any(s >= t for t, s in zip(times, times[1:])):
+    times, whole = list(times), all(isinstance(t, Integral) for t in times)
+    if not whole or times[:1] != [num_timesteps] or times[-1:] != [0] or any(s >= t for t, s in zip(times, times[1:])):
         raise ValueError(f"the times must be a list that falls from {num_timesteps} to 0, not {times}")
     return times
 
@@ -174,12 +177,13 @@ def sample_shape(diffusion: GaussianDiffusion, n_or_shape: int | Sequence[int]) 
     if len(whole) != len(diffusion.data_shape) + 1 or any(int(n) != n or n < 1 for n in whole):
         raise ValueError(f"n_or_shape must be a number of samples ≥ 1 or a shape (B, *{diffusion.data_shape}), "
                          f"not {n_or_shape!r}")
-    return whole
+    return tuple(int(size) for size in whole)
 
 def start_noise(diffusion: GaussianDiffusion, shape: tuple[int, ...], noise: Tensor | None = None,
                 generator: torch.Generator | None = None) -> Tensor:
     "x_T: `noise` if it is given and fits `shape`, else drawn on the diffusion's device and in its dtype"
     if noise is None: return torch.randn(shape, dtype=diffusion.betas.dtype, device=diffusion.device, generator=generator)
+    if not noise.is_floating_point(): raise ValueError(f"noise must be floats, not {noise.dtype}")
     if tuple(noise.shape) != shape: raise ValueError(f"noise must have shape {shape}, not {tuple(noise.shape)}")
     return noise.to(diffusion.device)
 

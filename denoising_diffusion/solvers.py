@@ -147,6 +147,7 @@ def sample(
     from tqdm.auto import tqdm
     if n < 1 or chunk < 1: raise ValueError(f"n and chunk must be at least 1, not {n} and {chunk}")
     if dtype not in (None, torch.bfloat16, torch.float16): raise ValueError(f"dtype must be torch.bfloat16, torch.float16 or None, not {dtype!r}")
+    if "noise" in process: raise ValueError("each chunk draws a noise of its own: for a given one use `reverse_process` or `p_sample_loop`")
     if labels is not None: labels = check_labels(labels, n, diffusion.num_classes)
     device, drawn = diffusion.device, None
     generator = torch.Generator(device).manual_seed(seed)

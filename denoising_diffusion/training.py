@@ -7,7 +7,7 @@ __all__ = ['adam', 'find_device', 'knows_half', 'split_labels', 'to_floats', 'Ba
            'batched_loss', 'evaluating', 'weights_dtype', 'EMA', 'one_cycle', 'constant', 'History', 'Training',
            'random_flip', 'seeded', 'random_state', 'set_random_state', 'describe', 'plain_value', 'network_config',
            'check_same', 'read_checkpoint', 'load_checkpoint', 'check_settings', 'check_time_weights', 'make_training',
-           'where_to_resume', 'make_batches', 'on_device', 'train', 'clipped_snr_weights']
+           'called', 'where_to_resume', 'make_batches', 'on_device', 'train', 'clipped_snr_weights']
 
 # %% ../nbs/21_training.ipynb #62068d93
 import json
@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
+from io import BytesIO
 from pathlib import Path
-from pickle import UnpicklingError
 from reprlib import repr as brief
 
 import torch
@@ -44,7 +44,7 @@ def find_device(
     there = [kind for kind in found if found[kind]]
     try: device = torch.device(name or there[0])
     except RuntimeError: device = None
-    if device is None or not found.get(device.type, True):
+    if device is None or not found.get(device.type, True) or device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"there is no device {str(name)!r} here; there is {', '.join(there)}")
     return device
 
@@ -342,6 +342,12 @@ def check_finite(self: Training, value: Tensor, what: str = "the loss is") -> No
         f"{what} not finite at step {self.step + 1} of {self.num_steps} (epoch {len(self.history) + 1}), learning rate "
         f"{self.lr:.3g}; last good checkpoint: {self.saved}. Try a smaller lr or grad_clip, or look at the data.")
 
+@patch
+def check_sound(self: Training) -> None:
+    "A `FloatingPointError` if a loss of the epoch under way, or a weight, is not finite"
+    self.check_finite(self.begun["total"])
+    self.check_finite(torch.stack([p.detach().abs().max() for p in self.params]), "a weight is")
+
 # %% ../nbs/21_training.ipynb #36f3e942
 @patch
 def draw_times(self: Training, n: int) -> Tensor | None:  # LongTensor (n,) in 1 … T, or None for evenly
@@ -397,18 +403,18 @@ def run_epoch(
     total, count, first = (self.begun.get(name, 0) for name in ("total", "count", "batches"))
     total, start = torch.tensor(float(total), device=self.diffusion.device), time.perf_counter()
     for i, batch in enumerate(batches):
-        if i < first: continue
-        if i == first and first: set_random_state(self.begun["random"], self.diffusion.device)
+        if i < first:
+            if i == first - 1: set_random_state(self.begun["random"], self.diffusion.device)  # before the next batch is fetched
+            continue
         total += self.take_step(*batch) * len(batch[0])
         count += len(batch[0])
-        self.begun = dict(total=total, count=count, batches=i + 1)
+        self.begun = dict(total=total, count=count, batches=i + 1, of=len(batches))
         bar.update()
         if i + 1 < len(batches): after_step()
         if self.step % 50 == 0 and not bar.disable:
             rate = (i + 1 - first) * len(batch[0]) / (time.perf_counter() - start)
             bar.set_postfix(loss=f"{total.item() / count:.4f}", lr=f"{self.lr:.2g}", samples_per_s=f"{rate:.0f}", refresh=False)
-    self.check_finite(total)
-    self.check_finite(torch.stack([p.detach().abs().max() for p in self.params]), "a weight is")
+    self.check_sound()
     self.begun = {}
     return total.item() / count
 
@@ -416,18 +422,26 @@ def run_epoch(
 @contextmanager
 def seeded(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
     "Inside a `with`, torch's random numbers follow from `seed` and `epoch`; afterwards they go on as before"
-    with torch.random.fork_rng([device] if device.type == "cuda" else [], device_type="cuda"):
-        torch.manual_seed((seed * 1_000_003 + epoch) % 2**63)
-        yield
+    kept, seed = random_state(device), (seed * 1_000_003 + epoch) % 2**63
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach devices that are not ours
+    if device.type == "mps": torch.mps.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device): torch.cuda.manual_seed(seed)
+    try: yield
+    finally: set_random_state(kept, device)
 
 def random_state(device: torch.device) -> dict[str, Tensor]:
     "Where torch's random numbers stand, on the CPU and on `device`"
-    return dict(cpu=torch.get_rng_state(), **(dict(cuda=torch.cuda.get_rng_state(device)) if device.type == "cuda" else {}))
+    state = dict(cpu=torch.get_rng_state())
+    if device.type == "cuda": state["cuda"] = torch.cuda.get_rng_state(device)
+    if device.type == "mps": state["mps"] = torch.mps.get_rng_state()
+    return state
 
 def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
     "Let torch's random numbers go on from a `random_state`"
     torch.set_rng_state(state["cpu"])
     if device.type == "cuda" and "cuda" in state: torch.cuda.set_rng_state(state["cuda"], device)
+    if device.type == "mps" and "mps" in state: torch.mps.set_rng_state(state["mps"])
 
 def describe(diffusion: GaussianDiffusion) -> dict:
     "What a checkpoint must agree with: the shape of the data, what is predicted, the schedule, the network's tensors"
@@ -478,7 +492,8 @@ def read_checkpoint(path: str | Path) -> dict:
     path = Path(path).expanduser()
     try: state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError: raise ValueError(f"there is no checkpoint {path}") from None
-    except (UnpicklingError, RuntimeError, EOFError, KeyError, OSError): state = None
+    except (PermissionError, IsADirectoryError) as e: raise ValueError(f"{path} can't be read: {e.strerror}") from None
+    except Exception: state = None  # of what is no checkpoint torch may say anything
     parts = {"describes", "model", "ema", "optimizer", "history", "settings", "epoch"}
     if not isinstance(state, dict) or state.get("format") != 1 or not parts <= set(state):
         raise ValueError(f"{path} is not a checkpoint of train, or it is damaged")
@@ -506,15 +521,22 @@ def load_state_dict(
 ) -> None:
     "Go back to where a checkpoint was written; a `ValueError` if it belongs to something else"
     check_same(state["describes"], describe(self.diffusion), path)
+    before, now = (settings.get("optimizer") for settings in (state["settings"], self.settings))
+    if before not in (None, now): raise ValueError(f"{path} was trained by {before}, and {now} can't go on with that: use `load_checkpoint` and begin anew")
     for name, value in self.settings.items():
-        old = state["settings"].get(name)
+        old = state["settings"].get(name, value)  # an older version tells less
         if value != old: warnings.warn(f"resuming {path} with {name} = {brief(value)}, where it had {brief(old)}", stacklevel=4)
     self.diffusion.load_state_dict(state["model"])
+    options = [{name: value for name, value in group.items() if name != "params"} for group in self.optimizer.param_groups]
     self.optimizer.load_state_dict(state["optimizer"])
+    for group, chosen in zip(self.optimizer.param_groups, options): group.update(chosen)
     if self.ema: self.ema.load_state_dict(state["ema"] or dict(num_updates=0, average=dict(self.ema.params)))
     self.history, self.saved = History(**state["history"]), f"{path} (epoch {state['epoch']})"
-    self.begun = state.get("begun") or {}
-    self.step = len(self.history) * (self.num_steps // self.settings["num_epochs"]) + self.begun.get("batches", 0)
+    self.begun, num_batches = state.get("begun") or {}, self.num_steps // self.settings["num_epochs"]
+    if self.begun.get("of", num_batches) != num_batches:
+        warnings.warn(f"an epoch has {num_batches} batches, where {path} had {self.begun['of']}: the one under way begins anew", stacklevel=4)
+        self.begun = {}
+    self.step = len(self.history) * num_batches + self.begun.get("batches", 0)
 
 # %% ../nbs/21_training.ipynb #282f6f52
 def check_settings(
@@ -561,14 +583,21 @@ def make_training(
     state = read_checkpoint(begin_from) if begin_from else dict(settings={})
     if settings["seed"] is None: settings["seed"] = state["settings"].get("seed", int(torch.randint(2**31, ())))
     if time_weights is not None: time_weights = check_time_weights(time_weights, diffusion.num_timesteps).to(diffusion.device)
+    optimizer = optimizer([p for p in diffusion.parameters() if p.requires_grad], lr=settings["lr"])
     settings |= dict(time_weights=None if time_weights is None else time_weights.tolist(), dtype=dtype and str(dtype).removeprefix("torch."),
-                     augment=getattr(augment, "__name__", None))
-    params, decay = [p for p in diffusion.parameters() if p.requires_grad], settings["ema_decay"]
+                     augment=augment and called(augment), loss=called(loss), lr_schedule=called(lr_schedule), optimizer=called(optimizer))
+    decay = settings["ema_decay"]
     training = Training(
-        diffusion, optimizer(params, lr=settings["lr"]), settings["num_epochs"] * num_batches, lr_schedule, settings["prob_uncond"],
+        diffusion, optimizer, settings["num_epochs"] * num_batches, lr_schedule, settings["prob_uncond"],
         EMA(diffusion, decay) if decay else None, settings["grad_clip"], loss, dtype, settings, time_weights, augment)
     if begin_from: training.load_state_dict(state, begin_from)
     return training
+
+
+def called(thing: Callable) -> str:
+    "The name of a function, whatever it is called with, or that of the class of anything else"
+    while isinstance(thing, partial): thing = thing.func
+    return getattr(thing, "__name__", type(thing).__name__)
 
 
 def where_to_resume(
@@ -613,7 +642,9 @@ def run(
     from tqdm.auto import tqdm
     num_epochs, device = self.settings["num_epochs"], self.diffusion.device
     def after_step():
-        if checkpoint and checkpoint_steps and self.step % checkpoint_steps == 0: self.save(checkpoint)
+        if not checkpoint or not checkpoint_steps or self.step % checkpoint_steps: return
+        self.check_sound()
+        self.save(checkpoint)
     with tqdm(total=self.num_steps, initial=self.step, unit="step", disable=not progress) as bar:
         for epoch in range(len(self.history), num_epochs):
             bar.set_description(f"epoch {epoch + 1}/{num_epochs}")
@@ -633,7 +664,9 @@ def run(
 @patch
 def save(self: Training, checkpoint: str | Path) -> None:
     "Write the checkpoint"
-    write_file(checkpoint, partial(torch.save, self.state_dict()))
+    content = BytesIO()  # torch.save to a file would hide why it can't be written
+    torch.save(self.state_dict(), content)
+    write_file(checkpoint, lambda p: p.write_bytes(content.getbuffer()))
     self.saved = f"{checkpoint} (epoch {len(self.history)}, step {self.step})"
 
 @patch

@@ -166,7 +166,7 @@ def film_html(film: Film) -> str:
 <div class="caption">{caption}</div>
 <script type="application/json">{content}</script>
 </div>
-<script>{_script}(document.getElementById("{name}"))</script>"""
+<script>for (const box of document.querySelectorAll('[id="{name}"]:not([data-live])')) {{box.dataset.live = ""; {_script}(box);}}</script>"""
 
 _live = "<style>.ddpm-sharp {image-rendering: pixelated;} .ddpm-old {opacity: 0.4;}</style>"
 _speeds = {1000: "slow", 250: "unhurried", 100: "normal", 40: "fast"}  # milliseconds for a picture

@@ -7,7 +7,7 @@ from conftest import ROOT, load_tool
 
 from denoising_diffusion import load_pretrained
 from denoising_diffusion.ddim import ddim_rule
-from denoising_diffusion.widgets import sample_film
+from denoising_diffusion.widgets import film_html, sample_film
 
 tool = load_tool("browser")
 wait_for, PICTURE, SLIDER = tool.wait_for, tool.PICTURE, tool.SLIDER
@@ -96,6 +96,18 @@ def test_a_page_plays_to_the_end_and_again_in_a_loop(offline):
     assert stopped in [expected(film, i) for i in range(13)]
     page.wait_for_timeout(300)
     assert seen(page) == stopped
+
+
+def test_a_film_shown_twice_has_two_lives(chromium, film_page):
+    film, _ = film_page
+    page, errors = watched(chromium)
+    page.set_content(film_html(film) * 2)
+    for i, slider in enumerate(page.get_by_role("slider").all()):
+        slider.focus()
+        page.keyboard.press("Home")
+        assert page.locator(".caption").all_inner_texts() == [film.captions[0]] * (i + 1) + [film.captions[12]] * (1 - i)
+    assert errors == []
+    page.close()
 
 
 def test_a_page_fits_a_phone(offline):
