@@ -2,12 +2,13 @@
 
     python tools/pokemon.py pictures                                          # the pictures, in two folders
     ddpm_train runs/pokemon/train --size 48 --epochs 45 --half --out runs/pokemon-first.safetensors
-    ddpm_train runs/pokemon/train --size 48 --epochs 30 --start_from runs/pokemon-first.safetensors --out runs/pokemon.safetensors
+    ddpm_train runs/pokemon/train --size 48 --epochs 30 --start_from runs/pokemon-first.safetensors --out runs/pokemon-second.safetensors
+    ddpm_train runs/pokemon/train --size 48 --epochs 200 --lr 5e-4 --half --start_from runs/pokemon-second.safetensors --out runs/pokemon.safetensors
     python tools/pokemon_measures.py trainings                                # the original configuration, and the ablation
+    python tools/pokemon_measures.py ship                                     # the weights into the package, in half precision
     python tools/pokemon_measures.py measures                                 # all there is to measure
     python tools/pokemon_measures.py sheet --seed 1                           # 32 drawn and 32 real pictures, to be told apart
     python tools/pokemon_measures.py answers --seed 1 --given DRRD…           # what a judge said of it, D or R for each, row by row
-    python tools/pokemon_measures.py ship                                     # the weights into the package, in half precision
 
 What is found goes to nbs/results/pokemon.json as soon as it is there, and what is there is not found again.
 """
@@ -35,7 +36,8 @@ from denoising_diffusion.training import clipped_snr_weights, constant, knows_ha
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT/"nbs"/"results"
-MODEL, FIRST = RUNS.parent/"pokemon.safetensors", RUNS.parent/"pokemon-first.safetensors"
+MODEL = RUNS.parent/"pokemon.safetensors"
+TRAININGS = {"first": (1, 3, 8, 15, 30, 45), "second": (), "third": (1, 10, 50, 100, 200)}  # and the epochs that are shown of each
 NUM = 612  # pictures of each kind that are measured: as many as are held out
 BETAS = cosine_beta_schedule(100)
 HALF = torch.bfloat16 if knows_half() else None
@@ -117,8 +119,8 @@ def noise() -> dict: return judged(torch.randn(NUM, 3, 48, 48, generator=torch.G
 
 
 def guided(scale: float, since: int) -> GaussianDiffusion:
-    "The trained network, guided away from the one of the ablation that predicts the same"
-    good, weak = load_pretrained(MODEL), ablated("start")
+    "The trained network, guided away from the weaker one"
+    good, weak = load_pretrained(MODEL), load_pretrained("pokemon_weak")
     return GaussianDiffusion(BETAS, (3, 48, 48), autoguide(good.denoise_fn, weak.denoise_fn, scale, since), prediction=good.prediction)
 
 
@@ -137,15 +139,14 @@ def closely(images: torch.Tensor) -> dict:
 
 
 def model(sampler: str, steps: int, full: bool = False) -> dict:
-    "The trained network, drawn from in one way; with `full` also what only one set is measured for, and its pictures"
+    "The trained network, drawn from in one way; with `full` also the pictures of it"
     images = draw(load_pretrained(MODEL), sampler, steps)
-    found = dict(sampler=sampler, evaluations=steps, **judged(images, *parts()))
+    found = dict(sampler=sampler, evaluations=steps, **judged(images, *parts()), **closely(images))
     if not full: return found
-    np.save(RUNS/"samples.npy", images.numpy())
     image_grid(images[:64], 16, scale=1).save(RESULTS/"pokemon_samples.png")
     suspects = nearest(images, parts()[0])["pixels"].distance.argsort()[:6]
     save_image(nearest_panel(images[suspects], parts()[0]), RESULTS/"pokemon_nearest.png")
-    return found | closely(images)
+    return found
 
 
 def autoguided(scale: float, since: int) -> dict:
@@ -163,7 +164,7 @@ def measures() -> dict:
     for name, sampler in (("DDIM", "ddim"), ("DPM-Solver++", "dpm"), ("UniPC", "unipc")):
         found[f"pokemon, {name} 25"] = partial(model, sampler, 25)
     found["pokemon, UniPC 10"] = partial(model, "unipc", 10)
-    for scale, since in ((1.5, 1), GUIDANCE): found[f"guided, {scale:g} since {since}"] = partial(autoguided, scale, since)
+    for scale, since in ((1.5, 1), (1.25, 30), GUIDANCE): found[f"guided, {scale:g} since {since}"] = partial(autoguided, scale, since)
     return found
 
 
@@ -187,55 +188,63 @@ def answers(seed: int, given: str) -> None:
                                real_known=sum(r for r, d in zip(right, key) if not d) / 32))
 
 
-def stages(model: Path, epochs: tuple, n: int = 8) -> None:
+def stages(folder: Path, epochs: tuple, n: int = 8) -> Image.Image:
     "The first n of the samples that were drawn after some of a training's epochs, a row each"
     rows = []
     for epoch in epochs:
-        grid = np.asarray(Image.open(model.with_name(f"{model.stem}-epochs")/f"{epoch:04}.png"))
+        grid = np.asarray(Image.open(folder/f"{epoch:04}.png"))
         gap = (grid.shape[0] - 4 * 48) // 5
         at = [gap + i * (48 + gap) for i in range(4)]
         rows += [torch.from_numpy(grid[at[i // 4]:, at[i % 4]:][:48, :48].copy()).permute(2, 0, 1) for i in range(n)]
-    image_grid(to_floats(torch.stack(rows)), n, scale=1).save(RESULTS/f"{model.stem.replace('-', '_')}_stages.png")
+    return image_grid(to_floats(torch.stack(rows)), n, scale=1)
 
 
-def learned(name: str, model: Path, epochs: tuple) -> None:
+def learned(which: str, model: Path, epochs: tuple) -> None:
     "What is to be told of a training"
     history = read_checkpoint(model.with_suffix(".pt"))["history"]
-    keep(name, {k: history[k] for k in ("mean_batch_loss", "val_loss", "seconds")})
-    stages(model, epochs)
+    keep(f"{which} training", {k: history[k] for k in ("mean_batch_loss", "val_loss", "seconds")})
+    if epochs: stages(model.with_name(f"{model.stem}-epochs"), epochs).save(RESULTS/f"pokemon_{which}_stages.png")
 
 
 def ship() -> None:
-    "The trained weights into the package, in half precision, and those of the weaker network that guides them"
-    diffusion, weak = load_pretrained(MODEL), ablated("start")
-    if FIRST.with_suffix(".pt").exists(): learned("first training", FIRST, (1, 3, 8, 15, 30, 45))
-    learned("training", MODEL, (1, 10, 20, 30))
-    beside()
-    settings = read_checkpoint(RUNS/"start.pt")["settings"]
+    "The trained weights into the package, in half precision, and what is to be told of their trainings"
+    for which, epochs in TRAININGS.items():
+        model = MODEL if which == "third" else MODEL.with_stem(f"{MODEL.stem}-{which}")
+        if model.with_suffix(".pt").exists(): learned(which, model, epochs)
+    diffusion = load_pretrained(MODEL)
+    print(save_pretrained(diffusion, weights/"pokemon.safetensors", card=diffusion.card, dtype=torch.float16))
+
+
+def ship_weak() -> None:
+    "The network of the ablation that predicts the clean picture: guidance goes away from it"
+    weak, settings = ablated("start"), read_checkpoint(RUNS/"start.pt")["settings"]
     recipe = ", ".join(f"{name} {settings[name]}" for name in ("num_epochs", "batch_size", "lr"))
     card = dict(data=f"{len(parts()[0]):,} pictures, 48×48, and mirrored", command="python tools/pokemon_measures.py trainings --only start",
                 recipe=f"short on purpose: {recipe}; start predicted",
                 seed=0, epochs=settings["num_epochs"], purpose="autoguide goes away from it")
-    print(save_pretrained(diffusion, weights/"pokemon.safetensors", card=diffusion.card, dtype=torch.float16),
-          save_pretrained(weak, weights/"pokemon_weak.safetensors", card=card, dtype=torch.float16))
+    print(save_pretrained(weak, weights/"pokemon_weak.safetensors", card=card, dtype=torch.float16))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("command", choices=("trainings", "measures", "sheet", "answers", "ship"))
+    parser.add_argument("command", choices=("trainings", "ship", "measures", "sheet", "answers"))
     parser.add_argument("--only", default="", help="only what has this in its name")
     parser.add_argument("--seed", type=int, default=0, help="of a sheet")
     parser.add_argument("--given", default="", help="64 letters, D or R")
     args = parser.parse_args()
     if args.command == "sheet": return sheet(args.seed)
     if args.command == "answers": return answers(args.seed, args.given)
-    if args.command == "ship": return ship()
+    if args.command == "ship":
+        for name, shipped in {"pokemon": ship, "pokemon_weak": ship_weak}.items():
+            if args.only in ("", name): shipped()
+        return
     if args.command == "trainings":
         every = {"original": original, **{name: partial(ablated, name) for name in ABLATION}}
         for name in [args.only] if args.only in every else [name for name in every if args.only in name]: every[name]()
         return
     for name, measure in measures().items():
         if args.only in name and name not in kept(): keep(name, measure())
+    if not args.only: beside()
 
 
 if __name__ == "__main__": main()
