@@ -7,7 +7,7 @@ __all__ = ['with_eta', 'samplers', 'recipes', 'own_settings', 'find_labels', 'pl
            'take_turns', 'find_process', 'speed_up', 'half_dtype', 'away_from', 'ddpm_sample', 'Recipe',
            'spiral_recipe', 'shapes_recipe', 'numbers_recipe', 'check_multiple', 'new_diffusion', 'begun_diffusion',
            'folder_recipe', 'find_recipe', 'chosen_recipe', 'made_of', 'check_resumed', 'make_card', 'find_out',
-           'draw_progress', 'ddpm_train', 'to_grey', 'read_images', 'check_source', 'check_judge', 'draw_digits',
+           'draw_progress', 'ddpm_train', 'to_grey', 'read_images', 'find_pictures', 'check_judge', 'draw_digits',
            'ddpm_fld', 'read_labelled', 'ddpm_judge']
 
 # %% ../nbs/26_cli.ipynb #f217eafa
@@ -168,8 +168,7 @@ def ddpm_sample(
     which = take_turns(turns := find_labels(class_names(diffusion), labels), n)
     walk = reverse_process(diffusion, n, which, generator=torch.Generator(diffusion.device).manual_seed(seed),
                            progress=not quiet, **find_process(diffusion, sampler, steps, eta, None if weak else guidance, power))
-    dtype = half_dtype(half, diffusion.device)
-    with torch.autocast(diffusion.device.type, dtype) if dtype else nullcontext():
+    with torch.autocast(diffusion.device.type, dtype) if (dtype := half_dtype(half, diffusion.device)) else nullcontext():
         kept = deque(walk, maxlen=None if path.suffix.lower() == ".gif" else 1)
     print(draw_steps(list(kept), path, columns or (len(turns) if 1 < len(turns) <= n else None), which))
 
@@ -390,12 +389,13 @@ def read_images(source: Path) -> Tensor:  # (N, 1, 28, 28), bytes, or floats in 
 
 
 # %% ../nbs/26_cli.ipynb #4e2e90b8
-def check_source(source: str) -> None:
-    "A `ValueError` if there is nothing of that name to be measured"
-    found, suffixes = Path(source).expanduser(), (".npy", ".npz", ".safetensors", ".pt")
-    if source in pretrained_names() or found.is_dir() or found.is_file() and found.suffix.lower() in suffixes: return
+def find_pictures(source: str) -> Path | None:  # None for a model, which has yet to draw them
+    "The folder or file of pictures that is to be measured, or a `ValueError` if there is neither that nor a model of that name"
+    found, arrays, models = Path(source).expanduser(), (".npy", ".npz"), (".safetensors", ".pt")
+    if source in pretrained_names() or found.is_file() and found.suffix.lower() in models: return None
+    if found.is_dir() or found.is_file() and found.suffix.lower() in arrays: return found
     raise ValueError(f"there is no {source!r} that can be measured: take one of {', '.join(pretrained_names())}, or a folder of pictures, "
-                     f"or a file that ends in {', '.join(suffixes)}")
+                     f"or a file that ends in {', '.join(arrays + models)}")
 
 def check_judge(judge: Judge, diffusion: GaussianDiffusion) -> None:
     "A `ValueError` if a judge can't read the labels that a model draws"
@@ -442,9 +442,8 @@ def ddpm_fld(
 ) -> dict:
     "Measure how far pictures of digits are from real ones, by their Fréchet LeNet distance"
     path = check_out(out, ".json") if out else None
-    judged, found = load_judge(judge), Path(source).expanduser()
-    check_source(source)
-    if source not in pretrained_names() and (found.is_dir() or found.suffix.lower() in (".npy", ".npz")): images, labels, result = read_images(found), None, {}
+    judged, pictures = load_judge(judge), find_pictures(source)
+    if pictures: images, labels, result = read_images(pictures), None, {}
     else: images, labels, result = draw_digits(source, judged, n, guidance, steps, sampler, eta, seed, half, device, not quiet, power)
     result = dict(source=source, n=len(images), **result, judge=judge, stretch=stretch, fld=fld(images, judged, stretch=stretch))
     if labels is not None: result["accuracy"] = report(images, labels, judged)["accuracy"]

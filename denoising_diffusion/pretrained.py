@@ -59,7 +59,9 @@ def save_pretrained(
 # %% ../nbs/24_pretrained.ipynb #02a428b6
 def card_text(name: str, card: dict) -> str:
     "The model card as Markdown, a row for each entry"
-    say = lambda v: f"`{v}`" if isinstance(v, str) and v.startswith(("ddpm_", "python ")) else ", ".join(map(str, v)) if isinstance(v, list) else str(v)
+    def say(value):
+        if isinstance(value, list): return ", ".join(map(str, value))
+        return f"`{value}`" if str(value).startswith(("ddpm_", "python ")) else str(value)
     rows = [f"| {k.replace('_', ' ')} | {say(v)} |" for k, v in card.items()]
     return "\n".join([f"# {name}", "", "| | |", "|---|---|", *rows, ""])
 

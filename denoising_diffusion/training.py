@@ -522,7 +522,8 @@ def load_state_dict(
     "Go back to where a checkpoint was written; a `ValueError` if it belongs to something else"
     check_same(state["describes"], describe(self.diffusion), path)
     before, now = (settings.get("optimizer") for settings in (state["settings"], self.settings))
-    if before not in (None, now): raise ValueError(f"{path} was trained by {before}, and {now} can't go on with that: use `load_checkpoint` and begin anew")
+    if before not in (None, now):
+        raise ValueError(f"{path} was trained by {before}, and {now} can't go on with that: use `load_checkpoint` and begin anew")
     for name, value in self.settings.items():
         old = state["settings"].get(name, value)  # an older version tells less
         if value != old: warnings.warn(f"resuming {path} with {name} = {brief(value)}, where it had {brief(old)}", stacklevel=4)
@@ -594,6 +595,7 @@ def make_training(
     return training
 
 
+# %% ../nbs/21_training.ipynb #7ca067f6
 def called(thing: Callable) -> str:
     "The name of a function, whatever it is called with, or that of the class of anything else"
     while isinstance(thing, partial): thing = thing.func
