@@ -61,7 +61,7 @@ def plain_errors(command):
         warnings.showwarning = lambda message, *_: print(f"{command.__name__}: {message}", file=sys.stderr)
         try: command(*args, **kwargs)
         except (ValueError, FloatingPointError) as error: say, status = error, 2
-        except KeyboardInterrupt: say, status = "stopped", 130
+        except KeyboardInterrupt: say, status = "stopped" + "; the same command goes on" * (command.__name__ == "ddpm_train"), 130
         else: return
         print(f"{command.__name__}: {say}", file=sys.stderr)
         raise SystemExit(status)
@@ -227,18 +227,18 @@ def new_diffusion(
 
 # %% ../nbs/26_cli.ipynb #788dc830
 def begun_diffusion(
-    start_from: str,  # a model of the package, a .safetensors file or a checkpoint
+    base: str,  # a model of the package, a .safetensors file or a checkpoint
     size: int | None = None,
     dropout: float | None = None,
     **chosen,  # for a new network
 ) -> GaussianDiffusion:
     "A trained one to go on with, or a `ValueError` if it does not draw pictures in colour, or not such as are asked for"
-    if chosen: raise ValueError(f"{' and '.join(chosen)} can be chosen for a new network only, not for that of {start_from}")
-    diffusion = load_pretrained(start_from)
+    if chosen: raise ValueError(f"{' and '.join(chosen)} can be chosen for a new network only, not for that of {base}")
+    diffusion = load_pretrained(base)
     shape = diffusion.data_shape
     if len(shape) != 3 or shape[0] != 3 or diffusion.num_classes:
-        raise ValueError(f"{start_from} can't be gone on with: it draws no pictures in colour without labels")
-    if size not in (None, shape[-1]): raise ValueError(f"{start_from} draws pictures of {shape[-1]} pixels: size can't be {size}")
+        raise ValueError(f"{base} can't be gone on with: it draws no pictures in colour without labels")
+    if size not in (None, shape[-1]): raise ValueError(f"{base} draws pictures of {shape[-1]} pixels: size can't be {size}")
     if dropout is None: return diffusion
     network = type(diffusion.denoise_fn)(**dict(diffusion.denoise_fn.config, dropout=dropout))
     network.load_state_dict(diffusion.denoise_fn.state_dict())
@@ -250,19 +250,19 @@ def begun_diffusion(
 def folder_recipe(
     folder: str,  # of pictures, with its sub-folders
     crop: bool = False,  # cut each picture to its subject
-    start_from: str | None = None,  # a trained model, whose network it goes on with
+    base: str | None = None,  # a trained model, whose network it goes on with
     **network,  # size, channels, prediction, dropout
 ) -> Recipe:
     "A U-Net for the pictures of a folder"
-    diffusion = begun_diffusion(start_from, **network) if start_from else new_diffusion(**network)
+    diffusion = begun_diffusion(base, **network) if base else new_diffusion(**network)
     size, betas = diffusion.data_shape[-1], diffusion.betas64
     images = images_from_folder(folder, size, crop=crop)
     train_data, val_data = split_validation(images) if len(images) >= 20 else (images, None)
-    settings = dict(num_epochs=100, batch_size=32, lr=2.5e-4 if start_from else 5e-4, augment=random_flip, checkpoint_steps=200)
+    settings = dict(num_epochs=100, batch_size=32, lr=2.5e-4 if base else 5e-4, augment=random_flip, checkpoint_steps=200)
     if diffusion.prediction == "v": settings |= dict(time_weights=clipped_snr_weights(betas, 5.0))
     held = f"; {len(val_data):,} others for validation" if val_data is not None else ""
     facts = dict(data=f"{len(train_data):,} pictures, {size}×{size}, and mirrored{held}; SHA-256 of all {sha256(images.numpy()).hexdigest()[:12]}")
-    if start_from: facts |= dict(started_from=f"{Path(start_from).name}, made by {diffusion.card.get('command', 'nobody knows what')}")
+    if base: facts |= dict(started_from=f"{Path(base).name}, made by {diffusion.card.get('command', 'nobody knows what')}")
     return Recipe(diffusion, train_data, val_data, settings, facts)
 
 # %% ../nbs/26_cli.ipynb #3946d2ed
@@ -304,7 +304,8 @@ def check_resumed(path: Path, recipe: Recipe, seed: int) -> None:
     here = made_of(network_config(diffusion.denoise_fn), diffusion.prediction, recipe.facts, dict(recipe.settings, seed=seed))
     names = [*here, *(name.replace("_", " ") for name in state.get("card") or {} if name.replace("_", " ") not in here)]
     other = [f"{name} {begun.get(name)} and not {here.get(name)}" for name in names if begun.get(name) != here.get(name)]
-    if other: raise ValueError(f"{path} was begun with {', '.join(other)}: go on with the same options, name another --out, or remove it")
+    if other:
+        raise ValueError(f"{path} was begun with {', '.join(other)}: go on with the same pictures and options, name another --out, or remove it")
     weights = recipe.settings.get("time_weights")
     if state["settings"].get("time_weights") != (None if weights is None else weights.float().tolist()):
         raise ValueError(f"{path} was begun with other time weights: name another --out, or remove it")
@@ -349,7 +350,7 @@ def ddpm_train(
     prediction: str | None = None,  # for a folder: what the network predicts, noise, start or v; if not given, start
     dropout: float | None = None,  # for a folder: share of values set to 0 in training, 0.1 or so for a long one; if not given, 0
     crop: bool = False,  # for a folder: cut each picture to what stands out from its background
-    start_from: str | None = None,  # for a folder: a model of colour pictures to go on with, such as pokemon; if not given, random weights
+    base: str | None = None,  # for a folder: a model of colour pictures to go on with, such as pokemon; if not given, random weights
     seed: int = 0,  # of the first weights and of all that is drawn
     half: bool = False,  # run the network in half precision (bfloat16), where that isn't slower
     fast: bool = False,  # compile the network, which takes a minute, and on a GPU use TF32: for long trainings
@@ -358,7 +359,7 @@ def ddpm_train(
 ):
     "Train a diffusion, and go on where an earlier run of the same command was stopped"
     where = find_device(device)
-    options = dict(size=size, channels=channels, prediction=prediction, dropout=dropout, crop=crop or None, start_from=start_from)
+    options = dict(size=size, channels=channels, prediction=prediction, dropout=dropout, crop=crop or None, base=base)
     recipe = chosen_recipe(data, seed, dict(num_epochs=epochs, batch_size=batch, lr=lr, dtype=half_dtype(half, where)), **options)
     path = find_out(data, out, recipe, seed)
     look = partial(draw_progress, folder=path.with_name(f"{path.stem}-epochs"))

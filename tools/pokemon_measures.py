@@ -2,8 +2,8 @@
 
     python tools/pokemon.py pictures                                          # the pictures, in two folders
     ddpm_train runs/pokemon/train --size 48 --epochs 45 --half --out runs/pokemon-first.safetensors
-    ddpm_train runs/pokemon/train --size 48 --epochs 30 --start_from runs/pokemon-first.safetensors --out runs/pokemon-second.safetensors
-    ddpm_train runs/pokemon/train --size 48 --epochs 200 --lr 5e-4 --half --start_from runs/pokemon-second.safetensors --out runs/pokemon.safetensors
+    ddpm_train runs/pokemon/train --size 48 --epochs 30 --base runs/pokemon-first.safetensors --out runs/pokemon-second.safetensors
+    ddpm_train runs/pokemon/train --size 48 --epochs 200 --lr 5e-4 --half --base runs/pokemon-second.safetensors --out runs/pokemon.safetensors
     python tools/pokemon_measures.py trainings                                # the original configuration, and the ablation
     python tools/pokemon_measures.py ship                                     # the weights into the package, in half precision
     python tools/pokemon_measures.py measures                                 # all there is to measure
