@@ -28,7 +28,7 @@ setup(
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
     packages=find_packages(include=[cfg["lib_path"], f"{cfg['lib_path']}.*"]),
-    package_data={cfg["lib_path"]: ["py.typed", "*.pyi", "weights/*", "weights/judges/*", "weights/encoders/*"]},
+    package_data={cfg["lib_path"]: ["py.typed", "*.pyi", "weights/*", "weights/references/*", "weights/encoders/*"]},
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg["requirements"].split(),
     extras_require={

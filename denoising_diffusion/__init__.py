@@ -6,25 +6,30 @@ from importlib import import_module as _import_module
 # What `from denoising_diffusion import …` gives, by module. A module is loaded when a name of it is asked for first, so that
 # drawing samples never waits for plots or data.
 _names = {
-    "schedules": "linear_beta_schedule cosine_beta_schedule logsnr_beta_schedule",
-    "diffusion": "GaussianDiffusion",
+    "schedules": "linear_beta_schedule cosine_beta_schedule logsnr_beta_schedule schedules clipped_snr_weights",
+    "diffusion": "GaussianDiffusion gaussian_denoiser",
     "guidance": "autoguide guide randomly_set_unconditioned",
-    "sampling": "Step ddpm_rule time_grid reverse_process p_sample p_sample_loop p_sample_loop_all",
+    "sampling": "Step ddpm_rule time_grid logsnr_grid reverse_process p_sample p_sample_loop p_sample_loop_all",
     "ddim": "ddim_rule ddim_sample ddim_sample_loop",
-    "solvers": "dpm_solver_rule unipc_rule heun_rule sample",
-    "blocks": "SinusoidalPositionEmbedding ConditionalChain ConditionalSkipConnection ConditionalMLP ConvEmbed ResBlock down up",
+    "solvers": "dpm_solver_rule unipc_rule heun_rule",
+    "samplers": "samplers sample",
+    "blocks": "SinusoidalPositionEmbedding ConditionalChain ConditionalSkipConnection ConditionalMLP ConvEmbed "
+              "ResBlock down up",
     "attention": "scaled_dot_attention MultiheadAttention",
     "unet": "UNet UNetFixed UNetConditioned",
-    "data": "make_spiral make_s_curve make_moons make_shapes load_mnist split_validation "
-            "images_from_folder labelled_images_from_folder read_folder find_duplicates flatten_image square_image subject_box",
+    "points": "make_spiral make_s_curve make_moons make_shapes distance_to_curve sliced_wasserstein",
+    "data": "load_mnist split_validation",
+    "images": "images_from_folder labelled_images_from_folder read_folder find_duplicates flatten_image "
+              "square_image subject_box",
     "training": "train batched_loss batched_metric random_flip",
-    "frechet": "LeNet5 frechet_distance fld",
     "plots": "image_grid contact_sheet",
-    "pretrained": "load_pretrained save_pretrained",
-    "widgets": "stepper forward_stepper schedule_explorer guidance_explorer ddim_explorer "
-               "Film make_film sample_film forward_film schedule_film guidance_film ddim_film",
-    "features": "Encoder train_encoder save_encoder load_encoder picture_distance precision_recall nearest nearest_panel copy_share "
-                "colour_statistics colour_table",
+    "pretrained": "load_pretrained save_pretrained pretrained_names",
+    "metrics": "frechet_distance precision_recall",
+    "frechet": "LeNet5 Reference fld report train_reference save_reference load_reference",
+    "features": "Encoder train_encoder save_encoder load_encoder picture_distance nearest_images nearest_panel "
+                "memorization_rate color_statistics color_table",
+    "films": "Film make_film sample_film forward_film schedule_film guidance_film ddim_film",
+    "widgets": "stepper forward_stepper schedule_explorer guidance_explorer ddim_explorer",
     "cli": "ddpm_sample ddpm_train ddpm_fld ddpm_judge",
 }
 _module_of = {name: module for module, names in _names.items() for name in names.split()}
