@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['adam', 'check_data', 'batched_metric', 'batched_loss', 'evaluating', 'weights_dtype', 'EMA', 'one_cycle', 'constant',
-           'History', 'Training', 'random_flip', 'check_settings', 'check_time_weights', 'make_training', 'called',
-           'where_to_resume', 'make_batches', 'on_device', 'train']
+           'fit', 'History', 'Training', 'random_flip', 'check_settings', 'check_time_weights', 'make_training',
+           'called', 'where_to_resume', 'make_batches', 'on_device', 'train']
 
 # %% ../nbs/31_training.ipynb #62068d93
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -175,6 +175,32 @@ def one_cycle(fraction: float) -> float:  # 0 … 1 of the training -> factor of
 def constant(fraction: float) -> float:
     "The same learning rate all along"
     return 1.0
+
+# %% ../nbs/31_training.ipynb #76da76e8
+def fit(
+    parameters: Iterable[nn.Parameter],  # what is trained
+    loss_of: Callable[[Tensor], Tensor],  # indices (B,) of a batch -> its mean loss
+    n: int,  # how many samples there are
+    *,
+    num_epochs: int,
+    batch_size: int,
+    lr: float,  # the highest learning rate of `one_cycle`
+    optimizer: Callable[..., Optimizer] = torch.optim.Adam,  # called with `parameters`
+    least: int = 1,  # smaller batches are left out
+    desc: str = "fit",  # stands before the progress bar
+    progress: bool = True,
+) -> None:
+    "Train `parameters` on `n` samples: batches shuffled by torch's global random numbers, one cycle of `lr`"
+    from tqdm.auto import tqdm
+    if num_epochs < 1: raise ValueError(f"num_epochs must be at least 1, not {num_epochs}")
+    opt = optimizer(parameters)
+    epochs = [torch.randperm(n).split(batch_size) for _ in range(num_epochs)]
+    batches = [i for epoch in epochs for i in epoch if len(i) >= least]
+    for step, i in enumerate(tqdm(batches, desc=desc, unit="step", disable=not progress)):
+        opt.param_groups[0]["lr"] = lr * one_cycle(step / len(batches))
+        opt.zero_grad()
+        loss_of(i).backward()
+        opt.step()
 
 # %% ../nbs/31_training.ipynb #5c5433bd
 @dataclass(repr=False)
