@@ -7,151 +7,201 @@ __all__ = ['curve', 'make_spiral', 'make_s_curve', 'make_moons', 'make_shapes', 
            'sliced_wasserstein']
 
 # %% ../nbs/21_points.ipynb #3f76adec
+from collections.abc import Callable
 from functools import lru_cache
 from math import pi
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 # %% ../nbs/21_points.ipynb #1a8f0a08
-def _to_square(x: Tensor, y: Tensor, low: float, high: float) -> Tensor:
-    "Stack coordinates and map `low`…`high` to -1…1, the same way for both"
-    return (torch.stack([x, y], -1) - low) * (2 / (high - low)) - 1
+def _to_square(across: Tensor, up: Tensor, low: float, high: float) -> Tensor:
+    "Stack two coordinates and map `low` … `high` to -1 … 1, the same way for both"
+    points = torch.stack([across, up], -1)
+    scale = 2 / (high - low)
+    return (points - low) * scale - 1
 
 # %% ../nbs/21_points.ipynb #33dbacec
 def _spiral(r: Tensor) -> Tensor:
     theta = pi * (1.5 + 3 * r)
-    return _to_square(theta * theta.cos(), theta * theta.sin(), -3.5 * pi, 4.5 * pi)
+    across = theta * theta.cos()
+    up = theta * theta.sin()
+    return _to_square(across, up, -3.5 * pi, 4.5 * pi)
 
 def _s_curve(r: Tensor) -> Tensor:
-    u = 3 * pi * (r - 0.5)
-    return _to_square(u.sin(), u.sign() * (u.cos() - 1), -2, 2)
+    theta = 3 * pi * (r - 0.5)
+    up = theta.sign() * (theta.cos() - 1)
+    return _to_square(theta.sin(), up, -2, 2)
 
-def _outer_moon(r: Tensor) -> Tensor: return _to_square((pi * r).cos(), (pi * r).sin(), -1, 2)
-def _inner_moon(r: Tensor) -> Tensor: return _to_square(1 - (pi * r).cos(), 0.5 - (pi * r).sin(), -1, 2)
+def _outer_moon(r: Tensor) -> Tensor:
+    theta = pi * r
+    return _to_square(theta.cos(), theta.sin(), -1, 2)
+
+def _inner_moon(r: Tensor) -> Tensor:
+    theta = pi * r
+    return _to_square(1 - theta.cos(), 0.5 - theta.sin(), -1, 2)
 
 _arcs = {"spiral": (_spiral,), "s_curve": (_s_curve,), "moons": (_outer_moon, _inner_moon)}
 
-def _arcs_of(name: str) -> tuple:
-    if name not in _arcs: raise ValueError(f"there is no curve {name!r}: choose one of {', '.join(_arcs)}")
+# %% ../nbs/21_points.ipynb #f1f93c63
+def _arcs_of(name: str) -> tuple[Callable[[Tensor], Tensor], ...]:
+    "The arcs of a curve, each from r in [0, 1] to points (…, 2)"
+    if name not in _arcs:
+        raise ValueError(f"there is no curve {name!r}: choose one of {', '.join(_arcs)}")
     return _arcs[name]
 
-# %% ../nbs/21_points.ipynb #f1f93c63
 def curve(
-    name: str,      # "spiral", "s_curve" or "moons"
+    name: str,  # "spiral", "s_curve" or "moons"
     n: int = 1000,  # number of points; the moons share them, the outer arc first
-) -> Tensor:        # (n, 2) float32
+) -> Tensor:  # (n, 2) float32
     "`n` points along a curve, in order and without noise"
     arcs = _arcs_of(name)
-    sizes = [n // len(arcs) + (i < n % len(arcs)) for i in range(len(arcs))]
-    return torch.cat([arc(torch.linspace(0, 1, size, dtype=torch.float64)) for arc, size in zip(arcs, sizes)]).float()
+    whole, rest = divmod(n, len(arcs))
+    sizes = [whole + (i < rest) for i in range(len(arcs))]
+    places = [torch.linspace(0, 1, size, dtype=torch.float64) for size in sizes]
+    return torch.cat([arc(r) for arc, r in zip(arcs, places)]).float()
 
-# %% ../nbs/21_points.ipynb #82a87449
+# %% ../nbs/21_points.ipynb #dd313b1b
 def _sample(name: str, n: int, noise: float, generator: torch.Generator | None) -> Tensor:
     "`n` random points on a curve, blurred by `noise`"
-    if n < 0 or noise < 0:
-        raise ValueError(f"the number of points and the noise can't be negative, got {n=} and {noise=}")
+    if min(n, noise) < 0:
+        raise ValueError(f"n and noise can't be negative, not {n=} and {noise=}")
     device = generator.device if generator is not None else None
     arcs = _arcs_of(name)
     place = torch.rand(n, generator=generator, device=device) * len(arcs)
     which = place.long().clamp(max=len(arcs) - 1)
-    points = torch.stack([arc(place - which) for arc in arcs])[which, torch.arange(n, device=device)]
-    return points + noise * torch.randn(points.shape, generator=generator, device=device) if noise else points
+    r = place - which
+    on_each = torch.stack([arc(r) for arc in arcs])
+    rows = torch.arange(n, device=device)
+    points = on_each[which, rows]
+    if not noise: return points
+    blur = torch.randn(points.shape, generator=generator, device=device)
+    return points + noise * blur
 
-# %% ../nbs/21_points.ipynb #dd313b1b
 def make_spiral(
-    n: int,               # number of points
+    n: int,  # number of points
     *,
-    noise: float = 0.,    # deviation of the Gaussian blur
+    noise: float = 0.0,  # standard deviation of the Gaussian blur
     generator: torch.Generator | None = None,
-) -> Tensor:              # (n, 2) float32
+) -> Tensor:  # (n, 2) float32
     "Random points of a spiral of one and a half turns"
     return _sample("spiral", n, noise, generator)
 
+# %% ../nbs/21_points.ipynb #0c1b2d03
 def make_s_curve(
-    n: int,               # number of points
+    n: int,  # number of points
     *,
-    noise: float = 0.,    # deviation of the Gaussian blur
+    noise: float = 0.0,  # standard deviation of the Gaussian blur
     generator: torch.Generator | None = None,
-) -> Tensor:              # (n, 2) float32
+) -> Tensor:  # (n, 2) float32
     "Random points of an S of two three-quarter circles"
     return _sample("s_curve", n, noise, generator)
 
+# %% ../nbs/21_points.ipynb #0c1b2d06
 def make_moons(
-    n: int,               # number of points
+    n: int,  # number of points
     *,
-    noise: float = 0.,    # deviation of the Gaussian blur
+    noise: float = 0.0,  # standard deviation of the Gaussian blur
     generator: torch.Generator | None = None,
-) -> Tensor:              # (n, 2) float32
+) -> Tensor:  # (n, 2) float32
     "Random points of two half circles that reach into one another"
     return _sample("moons", n, noise, generator)
 
 # %% ../nbs/21_points.ipynb #de6b2d42
 def make_shapes(
-    n_each: int,          # points of each shape
+    n_each: int,  # points of each shape
     *,
-    noise: float = 0.,    # deviation of the Gaussian blur
+    noise: float = 0.0,  # standard deviation of the Gaussian blur
     generator: torch.Generator | None = None,
-) -> tuple[Tensor, Tensor]:  # points (3·n_each, 2), labels (3·n_each,) int64: 1 spiral, 2 s-curve, 3 moons
-    "Spiral, s-curve and moons as one labelled set, in this order"
-    points = torch.cat([_sample(name, n_each, noise, generator) for name in _arcs])
-    return points, torch.arange(1, 4, device=points.device).repeat_interleave(n_each)
+) -> tuple[Tensor, Tensor]:  # points (3·n_each, 2), labels (3·n_each,) int64 in 1 … 3
+    "Spiral (label 1), s-curve (2) and moons (3) as one labelled set, in this order"
+    shapes = [_sample(name, n_each, noise, generator) for name in _arcs]
+    points = torch.cat(shapes)
+    labels = torch.arange(1, 4, device=points.device)
+    return points, labels.repeat_interleave(n_each)
 
 # %% ../nbs/21_points.ipynb #eec9858d
-@lru_cache
-def _chain(name: str, num_pieces: int = 4096):
-    "A search tree over the joints of a curve's straight pieces, and the joints before and after each"
-    from scipy.spatial import cKDTree
-    arcs = [arc(torch.linspace(0, 1, num_pieces + 1, dtype=torch.float64)).numpy() for arc in _arcs_of(name)]
-    before = np.concatenate([np.concatenate([a[:1], a[:-1]]) for a in arcs])
-    after  = np.concatenate([np.concatenate([a[1:], a[-1:]]) for a in arcs])
-    joints = np.concatenate(arcs)
-    return cKDTree(joints), joints, before, after
+class _Polyline(NamedTuple):
+    "A curve as straight pieces"
+    tree: Any  # a `scipy.spatial.cKDTree`, which finds the nearest joint
+    joints: np.ndarray  # (J, 2)
+    before: np.ndarray  # (J, 2), the joint before each, or at an arc's start itself
+    after: np.ndarray  # (J, 2), the joint after each, or at an arc's end itself
 
-def _foot(p: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    "The points of the segments a…b nearest to the points p"
-    ab = b - a
-    length2 = (ab**2).sum(-1, keepdims=True)
-    where = ((p - a) * ab).sum(-1, keepdims=True) / np.where(length2 > 0, length2, 1)
-    return a + where.clip(0, 1) * ab
+@lru_cache
+def _polyline(name: str, num_pieces: int = 4096) -> _Polyline:
+    "A curve as straight pieces, so many for each arc"
+    from scipy.spatial import cKDTree
+    r = torch.linspace(0, 1, num_pieces + 1, dtype=torch.float64)
+    arcs = [arc(r).numpy() for arc in _arcs_of(name)]
+    before, after = [], []
+    for arc in arcs:
+        before += [arc[:1], arc[:-1]]
+        after += [arc[1:], arc[-1:]]
+    joints = np.concatenate(arcs)
+    neighbors = np.concatenate(before), np.concatenate(after)
+    return _Polyline(cKDTree(joints), joints, *neighbors)
 
 # %% ../nbs/21_points.ipynb #39f3ebfe
+def _project(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    "The points of the segments from `start` to `end` nearest to `points`, all (N, 2)"
+    along = end - start
+    length2 = (along**2).sum(-1, keepdims=True)
+    length2 = np.where(length2 > 0, length2, 1)
+    inner = ((points - start) * along).sum(-1, keepdims=True)
+    share = (inner / length2).clip(0, 1)
+    return start + share * along
+
 def nearest_on_curve(
     points: Tensor,  # (N, 2)
-    name: str,       # "spiral", "s_curve" or "moons"
-) -> Tensor:         # (N, 2), on the device of `points`
+    name: str,  # "spiral", "s_curve" or "moons"
+) -> Tensor:  # (N, 2), on the device of `points`
     "The point of a curve nearest to each of `points`"
     if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f"points must be of shape (N, 2), got {tuple(points.shape)}")
-    if not points.isfinite().all(): raise ValueError("points must be finite, got NaN or infinity among them")
-    tree, joints, before, after = _chain(name)
-    p = points.detach().cpu().double().numpy()
-    nearest = tree.query(p)[1]
-    feet = np.stack([_foot(p, joints[nearest], before[nearest]), _foot(p, joints[nearest], after[nearest])])
-    best = ((feet - p)**2).sum(-1).argmin(0)
-    return torch.from_numpy(feet[best, np.arange(len(p))]).to(points.device, points.dtype)
+        raise ValueError(f"points must be of shape (N, 2), not {tuple(points.shape)}")
+    if not points.isfinite().all():
+        raise ValueError("points must be finite, but there are NaN or infinity among them")
+    line = _polyline(name)
+    given = points.detach().cpu().double().numpy()
+    _, i = line.tree.query(given)
+    joint = line.joints[i]
+    before = _project(given, joint, line.before[i])
+    after = _project(given, joint, line.after[i])
+    feet = np.stack([before, after])
+    nearer = ((feet - given)**2).sum(-1).argmin(0)
+    nearest = feet[nearer, np.arange(len(given))]
+    return torch.from_numpy(nearest).to(points.device, points.dtype)
 
 # %% ../nbs/21_points.ipynb #8867b7fb
 def distance_to_curve(
     points: Tensor,  # (N, 2)
-    name: str,       # "spiral", "s_curve" or "moons"
-) -> Tensor:         # (N,)
+    name: str,  # "spiral", "s_curve" or "moons"
+) -> Tensor:  # (N,)
     "The distance of each point to a curve"
-    return (points.detach() - nearest_on_curve(points, name)).norm(dim=-1)
+    nearest = nearest_on_curve(points, name)
+    return (points.detach() - nearest).norm(dim=-1)
 
 # %% ../nbs/21_points.ipynb #dd9b83d0
 def sliced_wasserstein(
-    x: Tensor,                  # (N, 2)
-    y: Tensor,                  # (N, 2), as many points
-    num_projections: int = 128, # directions looked along
+    x: Tensor,  # (N, 2)
+    y: Tensor,  # (N, 2), as many points
+    num_projections: int = 128,  # directions looked along
     generator: torch.Generator | None = None,  # turns the directions by a random angle
 ) -> float:
     "Sliced Wasserstein distance of order 2 between two sets of points in the plane"
-    if x.ndim != 2 or x.shape[-1] != 2 or x.shape != y.shape or not len(x):
-        raise ValueError(f"two equally large sets of points (N, 2) are needed, got {tuple(x.shape)} and {tuple(y.shape)}")
-    turn = 0. if generator is None else torch.rand((), generator=generator, device=generator.device).item()
-    angle = (torch.arange(num_projections, dtype=torch.float64) + turn) * (pi / num_projections)
-    along = torch.stack([angle.cos(), angle.sin()]).to(x.device, torch.float32)
-    steps = (x.float() @ along).sort(0).values - (y.float() @ along).sort(0).values
-    return steps.square().mean().sqrt().item()
+    if x.shape != y.shape or x.ndim != 2 or x.shape[1] != 2 or not len(x):
+        given = f"{tuple(x.shape)} and {tuple(y.shape)}"
+        raise ValueError(f"two equally large sets of points (N, 2) are needed, not {given}")
+    turn = 0.0
+    if generator is not None:
+        turn = torch.rand((), generator=generator, device=generator.device).item()
+    place = torch.arange(num_projections, dtype=torch.float64) + turn
+    step = pi / num_projections
+    angle = place * step
+    directions = torch.stack([angle.cos(), angle.sin()])
+    directions = directions.to(x.device, torch.float32)
+    x, y = x.float() @ directions, y.float() @ directions
+    moves = x.sort(0).values - y.sort(0).values
+    return moves.square().mean().sqrt().item()
