@@ -4,6 +4,9 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+PACKAGE_DATA = ["py.typed", "*.pyi", "film.html", "weights/*", "weights/references/*",
+                "weights/encoders/*"]
+
 config = ConfigParser(delimiters=["="])
 config.read("settings.ini", encoding="utf-8")
 cfg = config["DEFAULT"]
@@ -28,7 +31,7 @@ setup(
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
     packages=find_packages(include=[cfg["lib_path"], f"{cfg['lib_path']}.*"]),
-    package_data={cfg["lib_path"]: ["py.typed", "*.pyi", "weights/*", "weights/references/*", "weights/encoders/*"]},
+    package_data={cfg["lib_path"]: PACKAGE_DATA},
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg["requirements"].split(),
     extras_require={

@@ -1,40 +1,54 @@
-"""The law of the house: a module imports only from lower floors. A floor is the number of a module's notebook."""
+"""The law of the house: a module imports only from lower floors. A floor is the number of a module's notebook.
+
+    python tests/floors.py
+
+writes the last column of the table in CONTRIBUTING.md from the imports in the code."""
 import ast
 import json
 import re
 from pathlib import Path
 
 PACKAGE = "denoising_diffusion"
+ROW = re.compile(r"^\|[^|]*\| `(\d\d)_\w+`(?: → `\w+`)? \|[^|]*\| ?([\d, ]*)\|$", re.M)
 
 
 def floors(nbs: Path) -> dict:
-    "The floor of each module: {'schedules': 0, 'diffusion': 1, …}, from the notebooks' names and `default_exp`"
+    "The floor of each module: {'schedules': 1, 'diffusion': 2, …}, from names and `default_exp`"
     found = {}
     for path in sorted(Path(nbs).glob("[0-9][0-9]_*.ipynb")):
-        sources = ["".join(c["source"]) for c in json.loads(path.read_text(encoding="utf-8"))["cells"]
-                   if c["cell_type"] == "code"]
-        for name in re.findall(r"^#\|\s*default_exp\s+(\S+)", "\n".join(sources), flags=re.M):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        source = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+        for name in re.findall(r"^#\|\s*default_exp\s+(\S+)", source, flags=re.M):
             if name in found: raise AssertionError(f"two notebooks export to {name}")
             found[name] = int(path.name[:2])
     return found
 
 
+def sources(package: Path) -> dict:
+    "The source of each module by its name; what starts with an underscore is no room"
+    paths = [p for p in package.glob("*.py") if not p.stem.startswith("_")]
+    return {p.stem: p.read_text(encoding="utf-8") for p in paths}
+
+
+def _imported(node: ast.stmt) -> list:
+    "What one import statement takes from the package: (module or '', names) each"
+    if isinstance(node, ast.Import):
+        own = [a.name for a in node.names if a.name.split(".")[0] == PACKAGE]
+        return [(name[len(PACKAGE) + 1:], [name]) for name in own]
+    if not isinstance(node, ast.ImportFrom): return []
+    module, names = node.module or "", [a.name for a in node.names]
+    if not node.level:
+        if module.split(".")[0] != PACKAGE: return []
+        module = module[len(PACKAGE) + 1:]
+    if module: return [(module, names)]
+    return [(name, [name]) for name in names]  # from . import name
+
+
 def own_imports(source: str) -> list:
     """What a module imports of its own package, wherever the import stands: (line, module or '', names).
     '' stands for the package itself, whose `__init__` may import anything."""
-    found = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            for a in node.names:
-                if a.name.split(".")[0] == PACKAGE: found.append((node.lineno, a.name[len(PACKAGE) + 1:], [a.name]))
-        elif isinstance(node, ast.ImportFrom):
-            module, names = node.module or "", [a.name for a in node.names]
-            if not node.level:
-                if module.split(".")[0] != PACKAGE: continue
-                module = module[len(PACKAGE) + 1:]
-            if module: found.append((node.lineno, module, names))
-            else: found += [(node.lineno, name, [name]) for name in names]  # from . import name
-    return sorted(found)
+    nodes = [n for n in ast.walk(ast.parse(source)) if isinstance(n, (ast.Import, ast.ImportFrom))]
+    return sorted((n.lineno, module, names) for n in nodes for module, names in _imported(n))
 
 
 def violations(sources: dict, floor: dict) -> list:
@@ -52,3 +66,29 @@ def violations(sources: dict, floor: dict) -> list:
                 out.append(f"{where}: floor {floor[name]:02} imports {target}, of floor {floor[target]:02}")
             if "*" in names: out.append(f"{where}: star import of {target}")
     return out
+
+
+def table(sources: dict, floor: dict) -> dict:
+    "For each floor the floors that its module imports from, as the table of CONTRIBUTING.md has them"
+    found = {}
+    for name, source in sources.items():
+        below = {floor[target.split(".")[0]] for _, target, _ in own_imports(source)}
+        found[f"{floor[name]:02}"] = ", ".join(f"{n:02}" for n in sorted(below))
+    return found
+
+
+def stated(contributing: str) -> dict:
+    "What the table of CONTRIBUTING.md says, in the form of `table`"
+    return {number: below.strip() for number, below in ROW.findall(contributing)}
+
+
+def main():
+    root = Path(__file__).resolve().parent.parent
+    found = table(sources(root/PACKAGE), floors(root/"nbs"))
+    path = root/"CONTRIBUTING.md"
+    text = path.read_text(encoding="utf-8")
+    def rewrite(row): return row[0][:row.start(2) - row.start()].rstrip() + f" {found.get(row[1], row[2])} |"
+    path.write_text(ROW.sub(rewrite, text), encoding="utf-8")
+
+
+if __name__ == "__main__": main()

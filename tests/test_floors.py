@@ -1,28 +1,45 @@
 "A module imports only from lower floors, and the check of it can fail."
 import pytest
-from floors import floors, own_imports, violations
+from floors import floors, own_imports, sources, stated, table, violations
 
 FLOOR = dict(schedules=0, diffusion=1, sampling=3)
 
 
 def test_the_house(root):
-    floor = floors(root/"nbs")
+    floor, modules = floors(root/"nbs"), sources(root/"denoising_diffusion")
     assert floor, "no notebook exports a module"
-    sources = {p.stem: p.read_text(encoding="utf-8") for p in (root/"denoising_diffusion").glob("*.py")
-               if not p.stem.startswith("_")}
-    assert set(sources) == set(floor), "each module has a notebook, and each notebook's module is exported"
-    assert not violations(sources, floor)
+    assert set(modules) == set(floor), "each module has a notebook, and each notebook's module is exported"
+    assert not violations(modules, floor)
+
+
+def test_the_table_of_contributing(root):
+    "`python tests/floors.py` writes its last column"
+    found = table(sources(root/"denoising_diffusion"), floors(root/"nbs"))
+    assert stated((root/"CONTRIBUTING.md").read_text(encoding="utf-8")) == found
+
+
+def test_a_wrong_table_is_caught():
+    found = table(dict(sampling="from .schedules import a\nfrom .diffusion import b", schedules=""),
+                  FLOOR)
+    assert found == {"03": "00, 01", "00": ""}
+    assert stated("| m | `03_sampling` | the loop | 00, 01 |\n| | `00_schedules` | betas | |") == found
+    assert stated("| m | `03_sampling` | the loop | 00 |\n| | `00_schedules` → `b` | betas | |") != found
 
 
 @pytest.mark.parametrize("name, source, says", [
-    ("schedules", "from .diffusion import GaussianDiffusion", "floor 00 imports diffusion, of floor 01"),
-    ("schedules", "from denoising_diffusion.sampling import Step", "floor 00 imports sampling, of floor 03"),
-    ("schedules", "import denoising_diffusion.sampling as s", "floor 00 imports sampling, of floor 03"),
+    ("schedules", "from .diffusion import GaussianDiffusion",
+     "floor 00 imports diffusion, of floor 01"),
+    ("schedules", "from denoising_diffusion.sampling import Step",
+     "floor 00 imports sampling, of floor 03"),
+    ("schedules", "import denoising_diffusion.sampling as s",
+     "floor 00 imports sampling, of floor 03"),
     ("schedules", "from . import diffusion", "floor 00 imports diffusion, of floor 01"),
-    ("schedules", "def f():\n    from .sampling import Step", "schedules.py:2: floor 00 imports sampling"),
+    ("schedules", "def f():\n    from .sampling import Step",
+     "schedules.py:2: floor 00 imports sampling"),
     ("diffusion", "from .diffusion import q", "floor 01 imports diffusion, of floor 01"),
     ("sampling", "from .schedules import *", "star import of schedules"),
-    ("sampling", "from denoising_diffusion import GaussianDiffusion", "'GaussianDiffusion', which is on no floor"),
+    ("sampling", "from denoising_diffusion import GaussianDiffusion",
+     "'GaussianDiffusion', which is on no floor"),
     ("sampling", "import denoising_diffusion", "which is on no floor"),
     ("stray", "import torch", "has no notebook"),
 ])
@@ -39,4 +56,5 @@ def test_what_the_house_allows():
 
 def test_a_circle_is_caught():
     "Of two modules that import one another, one stands below the other: its import is the fault."
-    assert len(violations(dict(diffusion="from .sampling import Step", sampling="from .diffusion import G"), FLOOR)) == 1
+    assert len(violations(dict(diffusion="from .sampling import Step",
+                               sampling="from .diffusion import G"), FLOOR)) == 1

@@ -19,7 +19,8 @@ def flags(cell): return re.findall(r"^#\|\s*(\w+)", cell["source"], flags=re.M)
 def text_of(output) -> str:
     "The text of an output; pictures are left out"
     data = {k: v for k, v in output.get("data", {}).items() if not k.startswith("image/")}
-    return "\n".join("".join(t) for t in [output.get("text", ""), *data.values()] if isinstance(t, (str, list)))
+    return "\n".join("".join(t) for t in [output.get("text", ""), *data.values()]
+                     if isinstance(t, (str, list)))
 
 
 def test_there_are_notebooks(): assert NUMBERED and any(p.name == "index.ipynb" for p in NOTEBOOKS)
@@ -38,7 +39,8 @@ def test_no_saved_error(path):
 def test_no_widget_state(path):
     nb = read_nb(path)
     assert "widgets" not in nb["metadata"]
-    assert not [o for o in outputs(nb) if "application/vnd.jupyter.widget-view+json" in o.get("data", {})]
+    assert not [o for o in outputs(nb)
+                if "application/vnd.jupyter.widget-view+json" in o.get("data", {})]
 
 
 @each
@@ -52,8 +54,8 @@ def test_no_warning_or_address_in_the_outputs(path):
 @each
 def test_pictures_are_stored_as_jupyter_stores_them(path):
     "As one string each: `nbdev_clean` gives up on a notebook, with no more than a warning, where a picture is a list of lines"
-    pictures = [(k, v) for o in outputs(read_nb(path)) for k, v in o.get("data", {}).items()
-                if k.startswith("image/") and "svg" not in k]
+    data = [item for o in outputs(read_nb(path)) for item in o.get("data", {}).items()]
+    pictures = [(k, v) for k, v in data if k.startswith("image/") and "svg" not in k]
     assert [k for k, v in pictures if not isinstance(v, str)] == []
 
 
@@ -73,27 +75,12 @@ def test_title_cell(path):
 
 @each_numbered
 def test_the_frame(path):
-    "`default_exp` first, the title next; what exports says so at its end"
+    "`default_exp` first, the title next"
     nb = read_nb(path)
     exports = [c for c in code(nb) if "export" in flags(c)]
     if not exports: return
     assert re.match(r"#\|\s*default_exp \w+\s*$", nb["cells"][0]["source"])
     assert nb["cells"][1]["cell_type"] == "markdown"
-    assert "nbdev_export()" in code(nb)[-1]["source"]
-
-
-@each_numbered
-def test_exported_cells_are_small(path):
-    "An exported cell over 30 lines is a file pretending to be a notebook"
-    long = {c["source"].splitlines()[1]: n for c in code(read_nb(path)) if "export" in flags(c)
-            and (n := sum(bool(l.strip()) and not l.startswith("#|") for l in c["source"].splitlines())) > 30}
-    assert not long
-
-
-@each_numbered
-def test_exported_lines_are_short(path):
-    "120 is the aim; what a message needs beyond it is let pass"
-    assert [l for c in code(read_nb(path)) if "export" in flags(c) for l in c["source"].splitlines() if len(l) > 150] == []
 
 
 @each_numbered
@@ -104,7 +91,8 @@ def test_no_star_import_between_modules(path):
 
 def test_the_sidebar_lists_every_notebook(root):
     listed = re.findall(r"(\w+\.ipynb)", (root/"nbs"/"sidebar.yml").read_text(encoding="utf-8"))
-    assert listed == ["index.ipynb"] + [p.name for p in NUMBERED]
+    assert sorted(listed) == sorted(p.name for p in NOTEBOOKS) and listed[0] == "index.ipynb"
+    assert [name for name in listed if name[0].isdigit()] == [p.name for p in NUMBERED]
 
 
 def test_quarto_settings_are_linked(root):

@@ -10,11 +10,15 @@ from importlib.metadata import entry_points
 
 import pytest
 
-EXPORTS = """linear_beta_schedule cosine_beta_schedule GaussianDiffusion randomly_set_unconditioned Step p_sample p_sample_loop
-p_sample_loop_all ddim_sample ddim_sample_loop SinusoidalPositionEmbedding ConditionalChain ConditionalSkipConnection ConvEmbed
-ResBlock scaled_dot_attention MultiheadAttention UNet UNetFixed UNetConditioned split_validation train batched_loss
-batched_metric load_pretrained ddpm_sample ddpm_train LeNet5 frechet_distance fld ddpm_fld
-Film make_film sample_film forward_film schedule_film guidance_film ddim_film""".split()
+EXPORTS = """linear_beta_schedule cosine_beta_schedule logsnr_beta_schedule GaussianDiffusion
+randomly_set_unconditioned Step reverse_process p_sample p_sample_loop p_sample_loop_all time_grid sample
+ddim_sample ddim_sample_loop ddim_rule unipc_rule dpm_solver_rule heun_rule ddpm_rule
+SinusoidalPositionEmbedding ConditionalChain ConditionalSkipConnection ConditionalMLP ConvEmbed ResBlock
+scaled_dot_attention MultiheadAttention UNet UNetFixed UNetConditioned split_validation train batched_loss
+batched_metric load_pretrained save_pretrained make_spiral make_shapes load_mnist images_from_folder
+labelled_images_from_folder image_grid LeNet5 Reference frechet_distance fld report precision_recall
+picture_distance stepper Film make_film sample_film forward_film schedule_film guidance_film ddim_film
+ddpm_sample ddpm_train ddpm_fld""".split()
 HEAVY = ["matplotlib", "PIL", "pooch", "scipy", "diffusers", "IPython", "ipywidgets", "nbdev"]
 
 # Any socket, and any use of CUDA, ends the process; what was imported is printed.
@@ -39,19 +43,22 @@ def settings(root):
 
 def run_watched(code, cwd):
     "The top-level modules that `code` brings in, in a process of its own"
-    done = subprocess.run([sys.executable, "-c", WATCH % code], cwd=cwd, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", WATCH % code], cwd=cwd, capture_output=True,
+                          text=True)
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("code", ["import denoising_diffusion", "from denoising_diffusion import GaussianDiffusion, UNet, p_sample_loop"])
+@pytest.mark.parametrize("code", [
+    "import denoising_diffusion", "from denoising_diffusion import GaussianDiffusion, UNet, p_sample_loop"])
 def test_import_is_quiet(code, tmp_path):
     "No network, no CUDA, and nothing that sampling alone has no use for"
     assert not run_watched(code, tmp_path) & set(HEAVY)
 
 
 def test_every_module_imports_without_network_or_cuda(root, tmp_path):
-    names = [p.stem for p in (root/"denoising_diffusion").glob("*.py") if not p.stem.startswith("_")]
+    names = [p.stem for p in (root/"denoising_diffusion").glob("*.py")
+             if not p.stem.startswith("_")]
     assert names
     run_watched("\n".join(f"import denoising_diffusion.{n}" for n in names), tmp_path)
 
@@ -65,13 +72,17 @@ def test_the_stub_says_the_same(root):
     "`__init__.pyi` gives type checkers the names that `__init__.py` gives on demand"
     import denoising_diffusion
     stub = ast.parse((root/"denoising_diffusion"/"__init__.pyi").read_text(encoding="utf-8"))
-    stated = {n.module: [a.name for a in n.names] for n in stub.body if isinstance(n, ast.ImportFrom)}
-    assert stated == {m: names.split() for m, names in denoising_diffusion._names.items()}
+    imports = [n for n in stub.body if isinstance(n, ast.ImportFrom) and n.level]
+    stated = {a.name for n in imports for a in n.names}
+    assert stated == {name for names in denoising_diffusion._names.values()
+                      for name in names.split()}
     assert set(EXPORTS) <= set(denoising_diffusion.__all__)
 
 
-@pytest.mark.parametrize("name", sorted(set(import_module("denoising_diffusion").__all__) - set(EXPORTS)))
-def test_whatever_else_is_offered_is_there(name): getattr(import_module("denoising_diffusion"), name)
+@pytest.mark.parametrize("name",
+                         sorted(set(import_module("denoising_diffusion").__all__) - set(EXPORTS)))
+def test_whatever_else_is_offered_is_there(name): getattr(import_module("denoising_diffusion"),
+                                                          name)
 
 
 def test_an_unknown_name_is_an_attribute_error():
@@ -93,29 +104,43 @@ def test_commands_exist(root):
 def wheel(root, tmp_path_factory):
     "The names in a wheel built from a copy of the tree, so that nothing is left behind in it"
     here = tmp_path_factory.mktemp("wheel")
-    shutil.copytree(root, here/"tree", symlinks=True,
-                    ignore=shutil.ignore_patterns(".git", ".venv*", "build", "dist", "_proc", "_docs", "*.egg-info", "data", "runs"))
-    done = subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--no-index",
-                           "-w", here/"out", here/"tree"], capture_output=True, text=True)
+    left_out = shutil.ignore_patterns(
+        ".git", ".venv*", "build", "dist", "_proc", "_docs", "*.egg-info", "data", "runs")
+    shutil.copytree(root, here/"tree", symlinks=True, ignore=left_out)
+    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation",
+           "--no-index"]
+    done = subprocess.run([*pip, "-w", here/"out", here/"tree"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     with zipfile.ZipFile(next((here/"out").glob("*.whl"))) as z: return z.namelist()
 
 
 def test_wheel_holds_every_module_and_py_typed(root, wheel):
     assert (root/"denoising_diffusion"/"py.typed").exists() and "denoising_diffusion/py.typed" in wheel
-    assert {f"denoising_diffusion/{p.name}" for p in (root/"denoising_diffusion").glob("*.py")} <= set(wheel)
+    assert {f"denoising_diffusion/{p.name}"
+            for p in (root/"denoising_diffusion").glob("*.py")} <= set(wheel)
 
 
 def test_wheel_holds_the_weights_and_their_cards(root, wheel):
     weights = sorted((root/"denoising_diffusion"/"weights").glob("*.safetensors"))
     assert {p.stem for p in weights} >= {"spiral", "shapes", "numbers_guided"}
     for p in weights:
-        assert {f"denoising_diffusion/weights/{p.stem}{end}" for end in (".safetensors", ".md")} <= set(wheel)
+        assert {f"denoising_diffusion/weights/{p.stem}{end}"
+                for end in (".safetensors", ".md")} <= set(wheel)
 
 
-def test_wheel_holds_judges_and_encoders(root, wheel):
-    files = {p.relative_to(root).as_posix() for kind in ("judges", "encoders") for p in (root/"denoising_diffusion"/"weights"/kind).iterdir()}
-    assert {f"denoising_diffusion/weights/{name}.safetensors" for name in ("judges/mnist-1", "encoders/pokemon-1")} <= files <= set(wheel)
+def test_wheel_holds_references_and_encoders(root, wheel):
+    folder = root/"denoising_diffusion"/"weights"
+    paths = [p for kind in ("references", "encoders") for p in (folder/kind).iterdir()]
+    files = {p.relative_to(root).as_posix() for p in paths}
+    wanted = {f"denoising_diffusion/weights/{name}.safetensors"
+              for name in ("references/mnist-1", "encoders/pokemon-1")}
+    assert wanted <= files <= set(wheel)
+
+
+def test_wheel_holds_the_stubs_and_the_page_of_a_film(root, wheel):
+    stubs = {f"denoising_diffusion/{p.name}" for p in (root/"denoising_diffusion").glob("*.pyi")}
+    assert len(stubs) > 20 and stubs <= set(wheel)
+    assert "denoising_diffusion/film.html" in wheel
 
 
 def test_wheel_holds_nothing_else(wheel):

@@ -12,7 +12,8 @@ COMMANDS = {"pip", "python", "ddpm_sample", "ddpm_train", "nbdev_test", "pytest"
 
 
 @pytest.fixture(scope="session")
-def blocks(root, readme_tool): return readme_tool.code_blocks((root/"README.md").read_text(encoding="utf-8"))
+def blocks(root,
+           readme_tool): return readme_tool.code_blocks((root/"README.md").read_text(encoding="utf-8"))
 
 
 def commands(block):
@@ -29,8 +30,10 @@ def test_readme_is_the_front_page(readme_tool):
 def test_relative_links_lead_somewhere(root, readme_tool):
     text = (root/"README.md").read_text(encoding="utf-8")
     prose = "".join(readme_tool._fence.split(text)[::2])
-    targets = [m.group(2) for rx in (readme_tool._link, readme_tool._attr) for m in rx.finditer(prose)]
-    gone = [t for t in targets if not re.match(r"[a-z]+:|#", t) and not (root/t.split("#")[0]).exists()]
+    targets = [m.group(2) for rx in (readme_tool._link, readme_tool._attr)
+               for m in rx.finditer(prose)]
+    gone = [t for t in targets if not re.match(r"[a-z]+:|#", t)
+            and not (root/t.split("#")[0]).exists()]
     assert not gone
 
 
@@ -38,7 +41,8 @@ def test_relative_links_lead_somewhere(root, readme_tool):
 def test_the_first_two_blocks(blocks, n):
     assert len(blocks) >= 2
     block = blocks[n]
-    assert not re.search(r"://|git@|git clone|\bcd\b|www\.", block), "a block names an address or leaves the clone"
+    assert not re.search(r"://|git@|git clone|\bcd\b|www\.",
+                         block), "a block names an address or leaves the clone"
     assert not re.search(r"(?:^|[\s'\"=])[/~]", block), "a block names a path outside the clone"
     assert not re.search(r"<\w|\.\.\.|…", block), "a block holds something to fill in"
     assert set(commands(block)) <= COMMANDS
@@ -53,8 +57,8 @@ def test_the_blocks_do_what_they_are_for(blocks):
 def test_links_are_turned_to_the_top_folder(readme_tool):
     turn = readme_tool.relink
     assert turn("![x](images/a.png)") == "![x](nbs/images/a.png)"
-    assert turn("[![x](images/a.png)](30_spiral.ipynb)") == "[![x](nbs/images/a.png)](nbs/30_spiral.ipynb)"
-    assert turn("[s](00_schedules.ipynb#linear)") == "[s](nbs/00_schedules.ipynb#linear)"
+    assert turn("[![x](images/a.png)](60_spiral.ipynb)") == "[![x](nbs/images/a.png)](nbs/60_spiral.ipynb)"
+    assert turn("[s](01_schedules.ipynb#linear)") == "[s](nbs/01_schedules.ipynb#linear)"
     assert turn("[c](../CONTRIBUTING.md)") == "[c](CONTRIBUTING.md)"
     assert turn('<img src="images/a.png">') == '<img src="nbs/images/a.png">'
     assert turn("[p](https://arxiv.org/abs/2006.11239) [q](#here)") == "[p](https://arxiv.org/abs/2006.11239) [q](#here)"
@@ -64,10 +68,12 @@ def test_links_are_turned_to_the_top_folder(readme_tool):
 def test_the_table_of_models_says_what_was_measured(root):
     "Each figure of the table stands in nbs/results/numbers.json, and each model that is shipped has a row"
     results = json.loads((root/"nbs"/"results"/"numbers.json").read_text(encoding="utf-8"))
-    rows = re.findall(r"^\| `(\w+)` \| ([\d,]+) \|(.*)$", (root/"README.md").read_text(encoding="utf-8"), flags=re.M)
+    rows = re.findall(r"^\| `(\w+)` \| ([\d,]+) \|(.*)$",
+                      (root/"README.md").read_text(encoding="utf-8"), flags=re.M)
     assert sorted(name for name, *_ in rows) == pretrained_names()
     for name, size, rest in rows:
         assert int(size.replace(",", "")) == load_pretrained(name).card["parameters"]
         figures = re.findall(r"(\d+\.\d\d) in (\d+) steps|(?<=, )(\d+\.\d\d) in (\d+)", rest)
-        found = {(f"{m['fld']['mnist-1']:.2f}", str(m["steps"])) for m in results.values() if m["source"] == name and m["n"] == 10_000}
+        found = {(f"{m['fld']['mnist-1']:.2f}", str(m["steps"])) for m in results.values()
+                 if m["source"] == name and m["n"] == 10_000}
         assert found == {(a or c, b or d) for a, b, c, d in figures}

@@ -15,7 +15,8 @@ each = pytest.mark.parametrize("name", LISTED)
 @pytest.fixture(scope="session")
 def made():
     "tools/docs.py, run in a process of its own: it runs cells of every notebook"
-    return subprocess.run([sys.executable, "-W", "ignore", "tools/docs.py"], cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-W", "ignore", "tools/docs.py"], cwd=ROOT,
+                          capture_output=True, text=True)
 
 
 @pytest.fixture
@@ -33,7 +34,8 @@ def page(made, tools):
 
 def title_cell(name):
     "The title of a notebook and the line under it"
-    source = next(c["source"] for c in read_nb(ROOT/"nbs"/f"{name}.ipynb")["cells"] if c["cell_type"] == "markdown")
+    source = next(c["source"] for c in read_nb(ROOT/"nbs"/f"{name}.ipynb")["cells"]
+                  if c["cell_type"] == "markdown")
     return re.fullmatch(r"# (.+)\n+> (.+)\n?", source).groups()
 
 
@@ -52,7 +54,8 @@ def test_title_and_subtitle(page, name):
 def test_every_picture_is_there_and_described(page, tools, name):
     "By more than a word. A film brings its own, and its caption with it"
     images = [attrs for tag, attrs in tools("offline").Page(page(name)).tags if tag == "img"]
-    plots = [o for c in read_nb(ROOT/"nbs"/f"{name}.ipynb")["cells"] for o in c.get("outputs", []) if "image/png" in o.get("data", {})]
+    plots = [o for c in read_nb(ROOT/"nbs"/f"{name}.ipynb")["cells"] for o in c.get("outputs", [])
+             if "image/png" in o.get("data", {})]
     assert len(images) >= len(plots)
     assert [a.get("alt") for a in images if len(a.get("alt", "").split()) < 4] == []
 
@@ -65,7 +68,8 @@ def test_nothing_is_fetched(page, tools, name):
 @each
 def test_what_is_exported_links_to_its_source(page, name):
     defines = re.compile(r"#\| *export\b.*^(def|class) [a-z]", re.M | re.S | re.I)
-    exports = [c for c in read_nb(ROOT/"nbs"/f"{name}.ipynb")["cells"] if defines.match(c["source"])]
+    exports = [c for c in read_nb(ROOT/"nbs"/f"{name}.ipynb")["cells"]
+               if defines.match(c["source"])]
     assert len(re.findall(r'<a href="https://[^"]+#L\d+">source</a>', page(name))) >= len(exports)
 
 
@@ -77,18 +81,22 @@ def test_home_page(page, readme_tool):
         assert block.strip() in words
     assert html.index('src="images/digits.gif"') < html.index("pip install")
     linked = dict(re.findall(r'<a href="(\w+)\.html"><img [^>]*src="(images/[\w.]+)"', html))
-    assert set(linked) == {"spiral", "numbers", "pokemon", "widgets"} and len(set(linked.values())) == 4
+    assert set(linked) == {"spiral", "numbers", "pokemon",
+                           "widgets"} and len(set(linked.values())) == 4
 
 
 def test_light_and_dark():
     "Both themes are the default one, which fetches nothing; the dark one changes its colours only"
     theme = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))["format"]["html"]["theme"]
     assert theme == dict(light="default", dark="dark.scss")
-    dark, styles = ((ROOT/"nbs"/name).read_text(encoding="utf-8") for name in ("dark.scss", "styles.css"))
+    dark, styles = ((ROOT/"nbs"/name).read_text(encoding="utf-8")
+                    for name in ("dark.scss", "styles.css"))
     assert not re.search(r"url\(|@import|@font-face|font-family", dark + styles)
-    light_of = lambda name: sum(bytes.fromhex(re.search(rf"^\${name}: #(\w{{6}});", dark, re.M).group(1)))
+    light_of = lambda name: sum(bytes.fromhex(re.search(rf"^\${name}: #(\w{{6}});", dark,
+                                                        re.M).group(1)))
     assert light_of("body-bg") < 120 and light_of("body-color") > 600
-    assert set(re.findall(r"var\((--\w+)\)", styles)) == set(re.findall(r"(--\w+):", re.search(r"quarto-dark \{(.*)\}", styles).group(1)))
+    assert set(re.findall(r"var\((--\w+)\)", styles)) == set(re.findall(r"(--\w+):",
+                                                                        re.search(r"quarto-dark \{(.*)\}", styles).group(1)))
 
 
 def test_quarto_runs_the_check_of_what_it_made(tools):
@@ -109,12 +117,14 @@ def test_offline(tools, tmp_path):
     (tmp_path/"page.html").write_text(loaders + ours)
     offline.main(tmp_path)
     assert (tmp_path/"page.html").read_text() == ours
-    outside = ['<script src="//a.example/b.js">', '<img src="http://a.example/b.png">', '<link rel="stylesheet" href="https://a.example/b.css">',
+    outside = ['<script src="//a.example/b.js">', '<img src="http://a.example/b.png">',
+               '<link rel="stylesheet" href="https://a.example/b.css">',
                '<style>@import "https://a.example/b.css";</style>', '<p style="background: url(https://a.example/b.png)">',
                '<img srcset="b.png, https://a.example/b.png 2x">', '<video poster="https://a.example/b.png">', '<object data="https://a.example/b">']
     assert [len(offline.fetches(html)) for html in outside] == [1] * len(outside)
     (tmp_path/"b.css").write_text("body { background: url('https://a.example/b.png') }")
-    with pytest.raises(SystemExit, match="b.css fetches https://a.example/b.png"): offline.main(tmp_path)
+    with pytest.raises(SystemExit,
+                       match="b.css fetches https://a.example/b.png"): offline.main(tmp_path)
 
 
 def test_faults(tools, tmp_path):

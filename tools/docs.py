@@ -60,7 +60,8 @@ def process() -> list:
     proc = cfg.config_path/"_proc"
     shutil.rmtree(proc, ignore_errors=True)
     proc_nbs(n_workers=0)
-    missing = [p.name for p in sorted(cfg.nbs_path.glob("[!_.]*.ipynb")) if not (proc/p.name).exists()]
+    missing = [p.name for p in sorted(cfg.nbs_path.glob("[!_.]*.ipynb"))
+               if not (proc/p.name).exists()]
     if missing: raise SystemExit(f"not processed for the site: {', '.join(missing)}")
     return sorted(proc.glob("*.ipynb"))
 
@@ -68,15 +69,18 @@ def process() -> list:
 def read(path: Path):
     "A processed notebook as Quarto would show it, and its front matter"
     nb = nbformat.reads(json.dumps(json.loads(path.read_text(encoding="utf-8"))), as_version=4)
-    raw = next((c.source for c in nb.cells if c.cell_type == "raw" and c.source.startswith("---")), "")
+    raw = next((c.source for c in nb.cells if c.cell_type == "raw" and c.source.startswith("---")),
+               "")
     for cell in nb.cells:
         if cell.cell_type != "code": continue
         head = re.match(r"(?:#\|[^\n]*\n?)*", cell.source).group()
         options = yaml.safe_load(re.sub(r"^#\| ?", "", head, flags=re.M)) or {}
         cell.source = cell.source[len(head):].strip("\n") if options.get("echo", True) else ""
         cell.metadata["alt"] = options.get("fig-alt", "")
-        for data in (output.get("data", {}) for output in cell.outputs):  # attributes are for Pandoc
-            if "text/markdown" in data: data["text/markdown"] = re.sub(r'\{target="_blank"[^}]*\}', "", data["text/markdown"])
+        # attributes are for Pandoc
+        for data in (output.get("data", {}) for output in cell.outputs):
+            if "text/markdown" in data: data["text/markdown"] = re.sub(r'\{target="_blank"[^}]*\}',
+                                                                       "", data["text/markdown"])
     nb.cells = [c for c in nb.cells if c.cell_type != "raw"]
     return nb, yaml.safe_load(raw.strip().strip("-")) or {}
 
@@ -85,7 +89,9 @@ def sidebar(folder: Path, heads: dict) -> str:
     "The links of sidebar.yml, floor by floor"
     link = lambda name: f'<a href="{heads[name]["output-file"]}">{heads[name]["title"]}</a> '
     entries = yaml.safe_load((folder/"sidebar.yml").read_text(encoding="utf-8"))["website"]["sidebar"]["contents"]
-    return "".join(link(e) if isinstance(e, str) else f"<b>{e['section']}</b> " + "".join(map(link, e["contents"])) for e in entries)
+    return "".join(link(e) if isinstance(e, str)
+                   else f"<b>{e['section']}</b> " + "".join(map(link,
+                                                                e["contents"])) for e in entries)
 
 
 def render(paths: list) -> dict:
@@ -93,16 +99,23 @@ def render(paths: list) -> dict:
     folder = paths[0].parent
     notebooks = {p.name: read(p) for p in paths}
     heads = {name: head for name, (_, head) in notebooks.items()}
-    dark = dict(re.findall(r"^\$([\w-]+): (#\w+);", (folder/"dark.scss").read_text(encoding="utf-8"), flags=re.M))
-    shell = dict(nav=sidebar(folder, heads), bg=dark["body-bg"], fg=dark["body-color"], link=dark["primary"])
-    exporter = HTMLExporter(extra_loaders=[DictLoader({"page.j2": TEMPLATE})], template_file="page.j2", exclude_anchor_links=True)
+    dark = dict(re.findall(r"^\$([\w-]+): (#\w+);",
+                           (folder/"dark.scss").read_text(encoding="utf-8"), flags=re.M))
+    shell = dict(nav=sidebar(folder, heads), bg=dark["body-bg"], fg=dark["body-color"],
+                 link=dark["primary"])
+    exporter = HTMLExporter(extra_loaders=[DictLoader({"page.j2": TEMPLATE})],
+                            template_file="page.j2", exclude_anchor_links=True)
     exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)
     page_of = lambda m: f'href="{heads[m.group(1)]["output-file"]}' if m.group(1) in heads else m.group()
-    filler = ' alt="No description has been provided for this image"'  # nbconvert's, where there is none
+    # nbconvert's, where there is none
+    filler = ' alt="No description has been provided for this image"'
     pages = {}
     for name, (nb, head) in notebooks.items():
-        body = re.sub(r'href="([\w.]+\.ipynb)', page_of, exporter.from_notebook_node(nb)[0].replace(filler, ""))
-        pages[head["output-file"]] = SHELL.format(title=head["title"], description=head.get("description", ""), body=body, **shell)
+        body = re.sub(r'href="([\w.]+\.ipynb)', page_of,
+                      exporter.from_notebook_node(nb)[0].replace(filler, ""))
+        pages[head["output-file"]] = SHELL.format(title=head["title"],
+                                                  description=head.get("description",
+                                                                       ""), body=body, **shell)
     return pages
 
 
@@ -111,13 +124,18 @@ def faults(html: str, folder: Path, pages) -> list:
     page = Page(html)
     images = [attrs for tag, attrs in page.tags if tag == "img"]
     local = lambda target: target and not re.match(r"[a-z][a-z0-9+.-]*:|#|/|\.\.", target)
-    targets = [attrs["href"].split("#")[0] for tag, attrs in page.tags if tag == "a" and local(attrs.get("href"))]
+    targets = [attrs["href"].split("#")[0] for tag,
+               attrs in page.tags if tag == "a" and local(attrs.get("href"))]
     found = [f"it fetches {address}" for address in fetches(html)]
-    found += [f"there is no picture {a['src']}" for a in images if local(a["src"]) and not (folder/a["src"]).is_file()]
-    found += [f"a picture has no alt text: {a['src'][:60]}" for a in images if not a.get("alt", "").strip()]
-    found += [f"a link leads nowhere: {t}" for t in targets if t not in pages and not (folder/t).is_file()]
+    found += [f"there is no picture {a['src']}" for a in images if local(a["src"])
+              and not (folder/a["src"]).is_file()]
+    found += [f"a picture has no alt text: {a['src'][:60]}" for a in images
+              if not a.get("alt", "").strip()]
+    found += [f"a link leads nowhere: {t}" for t in targets if t not in pages
+              and not (folder/t).is_file()]
     if len(page.text) < 1000: found.append("the page is empty")
-    if not re.search(r'<meta name="description" content="[^"]', html): found.append("there is no line under the title")
+    if not re.search(r'<meta name="description" content="[^"]',
+                     html): found.append("there is no line under the title")
     return found
 
 
@@ -130,7 +148,8 @@ def main():
     for name, html in pages.items(): (folder/"_html"/name).write_text(html, encoding="utf-8")
     shutil.copy(folder/"styles.css", folder/"_html")
     shutil.copytree(folder/"images", folder/"_html"/"images")
-    found = [f"{name}: {fault}" for name, html in pages.items() for fault in faults(html, folder, pages)]
+    found = [f"{name}: {fault}" for name, html in pages.items() for fault in faults(html, folder,
+                                                                                    pages)]
     if found: raise SystemExit("\n".join(found))
     print(f"{len(pages)} pages processed for the site")
 

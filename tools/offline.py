@@ -15,8 +15,10 @@ _loaders = re.compile(r'<script[^>]*\bsrc="https?://[^"]*/(?:require|jquery)(?:\
                       r"|<script[^>]*>\s*define\('jquery'.*?</script>\s*", re.S)
 _outside = re.compile(r"\s*(?:https?:)?//")
 _in_css = re.compile(r"""(?:url\(\s*["']?|@import\s+["'])((?:https?:)?//[^"')\s]+)""")
-_fetched = {"link": "href", "object": "data"}  # of all other tags it is the src; a link of an <a> is not fetched
-_rels = {"stylesheet", "icon", "preload", "modulepreload", "prefetch", "preconnect", "dns-prefetch", "manifest"}
+# of all other tags it is the src; a link of an <a> is not fetched
+_fetched = {"link": "href", "object": "data"}
+_rels = {"stylesheet", "icon", "preload", "modulepreload", "prefetch", "preconnect", "dns-prefetch",
+         "manifest"}
 
 
 class Page(HTMLParser):
@@ -38,9 +40,12 @@ def fetches(html: str) -> list:
     page = Page(html)
     found = _in_css.findall(page.css)
     for tag, attrs in page.tags:
-        if tag == "a" or tag == "link" and not _rels & set(attrs.get("rel", "").lower().split()): continue
-        targets = [attrs.get(_fetched.get(tag, "src"), ""), attrs.get("poster", ""), *attrs.get("srcset", "").split(",")]
-        found += [t.strip() for t in targets if _outside.match(t)] + _in_css.findall(attrs.get("style", ""))
+        if tag == "a" or tag == "link" and not _rels & set(attrs.get("rel",
+                                                                     "").lower().split()): continue
+        targets = [attrs.get(_fetched.get(tag, "src"), ""), attrs.get("poster", ""),
+                   *attrs.get("srcset", "").split(",")]
+        found += [t.strip() for t in targets
+                  if _outside.match(t)] + _in_css.findall(attrs.get("style", ""))
     return found
 
 
@@ -57,7 +62,8 @@ def main(folder: Path):
         if mended != html: path.write_text(mended, encoding="utf-8", newline="\n")
         found += [f"{path.name} fetches {address}" for address in fetches(mended)]
     for path in sorted(folder.rglob("*.css")):
-        found += [f"{path.name} fetches {address}" for address in _in_css.findall(path.read_text(encoding="utf-8"))]
+        found += [f"{path.name} fetches {address}"
+                  for address in _in_css.findall(path.read_text(encoding="utf-8"))]
     if found: raise SystemExit("\n".join(found))
 
 

@@ -18,7 +18,8 @@ NOTE = "<!-- Written from nbs/index.ipynb by tools/readme.py: edit the notebook,
 
 _directive = re.compile(r"^#\|\s*(\S+?):?(?:\s+(.*))?$", re.M)
 _fence = re.compile(r"(^(?:```|~~~).*?^(?:```|~~~)[ \t]*$)", re.M | re.S)
-_link = re.compile(r"((?:!?\[[^\]]*|\))\]\()([^)\s]+)")  # also of a picture that is a link: [![…](picture)](target)
+# also of a picture that is a link: [![…](picture)](target)
+_link = re.compile(r"((?:!?\[[^\]]*|\))\]\()([^)\s]+)")
 _attr = re.compile(r"""(<(?:img|a)\b[^>]*?\b(?:src|href)=["'])([^"']+)""")
 
 
@@ -46,7 +47,8 @@ def relink(markdown: str) -> str:
 def shown(cell):
     "`cell` as a reader should meet it, or None when it is hidden"
     flags = directives(cell)
-    if {"hide", "default_exp", "export", "exporti", "hide_output_and_source"} & flags.keys(): return None
+    if {"hide", "default_exp", "export", "exporti",
+        "hide_output_and_source"} & flags.keys(): return None
     if flags.get("include") == "false": return None
     cell = nbformat.from_dict(cell)
     if cell.cell_type == "markdown":
@@ -80,7 +82,8 @@ def render(notebook=NOTEBOOK) -> str:
 def difference() -> str:
     "What `README.md` says otherwise than the notebook: empty when they agree"
     have = README.read_text(encoding="utf-8") if README.exists() else ""
-    return "".join(difflib.unified_diff(have.splitlines(True), render().splitlines(True), "README.md", "index.ipynb"))
+    return "".join(difflib.unified_diff(have.splitlines(True), render().splitlines(True),
+                                        "README.md", "index.ipynb"))
 
 
 def code_blocks(text: str) -> list:

@@ -20,21 +20,24 @@ def without_widgets(nb):
     "`nb` without what live widgets showed, and without their state"
     nb.metadata.pop("widgets", None)
     for cell in nb.cells:
-        if cell.cell_type == "code": cell.outputs = [o for o in cell.outputs if WIDGET not in o.get("data", {})]
+        if cell.cell_type == "code": cell.outputs = [o for o in cell.outputs
+                                                     if WIDGET not in o.get("data", {})]
     return nb
 
 
 def skip_flagged(nb, flags: tuple = ("slow", "cuda")) -> None:
     "Mark the cells that begin with one of `flags`, so that they are not run; the mark goes when the notebook is cleaned"
     for cell in nb.cells:
-        if cell.source.startswith(tuple(f"#| {flag}" for flag in flags)): cell.metadata["tags"] = ["skip-execution"]
+        if cell.source.startswith(tuple(f"#| {flag}"
+                                        for flag in flags)): cell.metadata["tags"] = ["skip-execution"]
 
 
 def run(path: Path, timeout: int) -> None:
     "Run one notebook, and write it"
     nb = nbformat.read(path, as_version=4)
     skip_flagged(nb)
-    NotebookClient(nb, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute()
+    NotebookClient(nb, timeout=timeout, kernel_name="python3",
+                   resources={"metadata": {"path": str(path.parent)}}).execute()
     nbformat.write(without_widgets(nb), path)
     nbdev_clean(fname=str(path))
 
