@@ -1,11 +1,10 @@
-"""JupyterLab in a real browser: what the browser tests use, and how fast a slider turns a stepper's pages.
+"""JupyterLab in a real browser: what the browser tests use, and how fast a slider moves a stepper.
 
-    python tools/browser.py latency    # 100 key presses; writes nbs/results/latency.json
-    python tools/browser.py picture    # a screenshot for the front page; writes nbs/images/stepper.png
+    python tools/browser.py latency    # 100 key presses, to nbs/results/latency.json
+    python tools/browser.py picture    # a screenshot for the front page, nbs/images/stepper.png
 
 Needs Chromium (on Debian: apt-get install chromium), playwright and jupyterlab.
 """
-import argparse
 import json
 import os
 import platform
@@ -17,22 +16,29 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+from fastcore.script import Param, call_parse
 
 NBS = Path(__file__).resolve().parent.parent/"nbs"
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync", "--no-first-run"]
 PICTURE = ".ddpm-player img"
 SLIDER = ".ddpm-player .widget-slider .noUi-handle >> nth=-1"
 
 
 def find_chromium() -> str | None:
     "The path of a browser"
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+    programs = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    return next(filter(None, map(shutil.which, programs)), None)
 
 
-def wait_for(what, seconds: float = 60):
-    "What `what()` says as soon as it is true"
+def wait_for(what: Callable[[], Any], seconds: float = 60) -> Any:
+    "What `what()` returns as soon as it is true"
     end = time.monotonic() + seconds
     while not (found := what()):
         if time.monotonic() > end: raise TimeoutError(f"not within {seconds} seconds")
@@ -40,28 +46,42 @@ def wait_for(what, seconds: float = 60):
     return found
 
 
-@contextmanager
-def serve_lab(folder: Path):
-    "A JupyterLab of its own that serves a folder, with nothing of the user's settings; its address"
+def free_port() -> int:
+    "A port that nobody listens to"
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    def is_up():
-        try: return urllib.request.urlopen(f"{address}/api?token=t", timeout=1).status == 200
-        except OSError: return False
+        return s.getsockname()[1]
+
+
+@contextmanager
+def start_lab(folder: Path, port: int) -> Iterator[None]:
+    "A JupyterLab that serves a folder, without the user's settings"
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1",
+               f"--port={port}", "--allow-root", "--IdentityProvider.token=t",
+               f"--notebook-dir={folder}", "--LabApp.expose_app_in_browser=True",
+               "--LabApp.extension_manager=readonly"]
+    quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with tempfile.TemporaryDirectory() as home:
-        env = dict(os.environ, JUPYTER_CONFIG_DIR=f"{home}/config", JUPYTER_RUNTIME_DIR=f"{home}/run", IPYTHONDIR=f"{home}/ipython")
-        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root",
-                   "--IdentityProvider.token=t", f"--notebook-dir={folder}", "--LabApp.expose_app_in_browser=True",
-                   "--LabApp.extension_manager=readonly"]
-        server = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            wait_for(is_up)
-            yield address
+        env = dict(os.environ, JUPYTER_CONFIG_DIR=f"{home}/config",
+                   JUPYTER_RUNTIME_DIR=f"{home}/run", IPYTHONDIR=f"{home}/ipython")
+        server = subprocess.Popen(command, env=env, **quiet)
+        try: yield
         finally:
             server.terminate()
             server.wait(20)
+
+
+@contextmanager
+def serve_lab(folder: Path) -> Iterator[str]:
+    "The address of a new JupyterLab that serves a folder"
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    def is_up() -> bool:
+        try: return urllib.request.urlopen(f"{address}/api?token=t", timeout=1).status == 200
+        except OSError: return False
+    with start_lab(folder, port):
+        wait_for(is_up)
+        yield address
 
 
 def open_notebook(page, address: str, name: str) -> None:
@@ -70,11 +90,12 @@ def open_notebook(page, address: str, name: str) -> None:
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
     page.wait_for_function("""() => {
         const kernel = jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel;
-        return kernel?.connectionStatus === 'connected' && kernel.status === 'idle';}""", timeout=60_000)
+        return kernel?.connectionStatus === 'connected' && kernel.status === 'idle';
+    }""", timeout=60_000)
 
 
 def run_cells(page, *marks: str) -> None:
-    "Run the code cells that hold one of the marks, in their order"
+    "Run the code cells that contain one of the marks, in their order"
     page.evaluate("""async marks => {
         const notebook = jupyterapp.shell.currentWidget.content;
         for (const [i, cell] of notebook.widgets.entries()) {
@@ -89,8 +110,14 @@ def wait_for_film(page) -> None:
     "Until a stepper's bar is gone and its picture is there"
     hidden = "bar => getComputedStyle(bar).visibility === 'hidden'"
     page.wait_for_selector(PICTURE, timeout=60_000)
-    wait_for(lambda: page.locator(".ddpm-player .widget-hprogress").first.evaluate(hidden) and page.locator(PICTURE).first.get_attribute("src"))
+    bar, picture = page.locator(".ddpm-player .widget-hprogress").first, page.locator(PICTURE).first
+    wait_for(lambda: bar.evaluate(hidden) and picture.get_attribute("src"))
     page.wait_for_timeout(300)
+
+
+def has_painted(page, count: int) -> bool:
+    "Whether as many pictures as this have been timed"
+    return page.evaluate("window.times.length") == count
 
 
 def time_keys(page, moves: int = 100) -> list[float]:
@@ -105,21 +132,30 @@ def time_keys(page, moves: int = 100) -> list[float]:
             if (pressed !== null) window.times.push(performance.now() - pressed);
             pressed = null;
         }));}""", PICTURE)
-    for i in range(moves):
-        page.keyboard.press("ArrowRight" if i < moves // 2 else "ArrowLeft")
-        wait_for(lambda: page.evaluate("window.times.length") == i + 1, 5)
+    keys = ["ArrowRight"] * (moves // 2) + ["ArrowLeft"] * (moves - moves // 2)
+    for count, key in enumerate(keys, 1):
+        page.keyboard.press(key)
+        wait_for(partial(has_painted, page, count), 5)
     return page.evaluate("window.times")
 
 
+def write_notebook(path: Path, cells: list[str]) -> None:
+    "Write a notebook of code cells"
+    kernel = dict(name="python3", display_name="python3", language="python")
+    empty = dict(cell_type="code", metadata={}, execution_count=None, outputs=[])
+    code = [dict(empty, id=f"c{i}", source=source) for i, source in enumerate(cells)]
+    nb = dict(nbformat=4, nbformat_minor=5, metadata=dict(kernelspec=kernel), cells=code)
+    path.write_text(json.dumps(nb))
+
+
 @contextmanager
-def shown_stepper(code: str):
+def shown_stepper(code: str) -> Iterator[tuple]:
     "A page of JupyterLab that shows the stepper that `code` makes, and the browser's version"
     from playwright.sync_api import sync_playwright
-    with tempfile.TemporaryDirectory() as folder, serve_lab(Path(folder)) as address, sync_playwright() as p:
+    with (tempfile.TemporaryDirectory() as folder, serve_lab(Path(folder)) as address,
+          sync_playwright() as p):
         cells = ["from denoising_diffusion import stepper", code]
-        nb = dict(nbformat=4, nbformat_minor=5, metadata=dict(kernelspec=dict(name="python3", display_name="python3", language="python")),
-                  cells=[dict(cell_type="code", id=f"c{i}", metadata={}, execution_count=None, outputs=[], source=s) for i, s in enumerate(cells)])
-        (Path(folder)/"stepper.ipynb").write_text(json.dumps(nb))
+        write_notebook(Path(folder)/"stepper.ipynb", cells)
         browser = p.chromium.launch(executable_path=find_chromium(), args=ARGS)
         page = browser.new_page(viewport=dict(width=1280, height=1000))
         open_notebook(page, address, "stepper.ipynb")
@@ -130,16 +166,20 @@ def shown_stepper(code: str):
 
 
 def latency() -> dict:
-    "How long a slider takes to turn a page, kept in nbs/results/latency.json"
-    with shown_stepper("stepper('numbers_guided', n=16)") as (page, version): times = sorted(time_keys(page))
-    found = dict(moves=len(times), median_ms=round(statistics.median(times), 1), p95_ms=round(times[94], 1), max_ms=round(times[-1], 1),
-                 film="100 steps of 16 digits", browser=f"headless Chromium {version}", cores=os.cpu_count(), machine=platform.machine())
+    "How long a slider takes to show the next picture, kept in nbs/results/latency.json"
+    with shown_stepper("stepper('numbers_guided', n=16)") as (page, version):
+        times = sorted(time_keys(page))
+    found = dict(moves=len(times), median_ms=statistics.median(times), p95_ms=times[94],
+                 max_ms=times[-1])
+    found = {name: round(value, 1) for name, value in found.items()}
+    found |= dict(film="100 steps of 16 digits", browser=f"headless Chromium {version}",
+                  cores=os.cpu_count(), machine=platform.machine())
     (NBS/"results"/"latency.json").write_text(json.dumps(found, indent=1) + "\n")
     return found
 
 
 def picture(presses: int = 40) -> Path:
-    "A stepper some steps on its way, for the front page"
+    "A screenshot of a stepper some steps from the noise, for the front page"
     path = NBS/"images"/"stepper.png"
     with shown_stepper("stepper('numbers_guided', n=9)") as (page, _):
         page.locator(SLIDER).focus()
@@ -150,10 +190,9 @@ def picture(presses: int = 40) -> Path:
     return path
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("command", choices=("latency", "picture"))
-    print(dict(latency=latency, picture=picture)[parser.parse_args().command]())
-
-
-if __name__ == "__main__": main()
+@call_parse
+def main(
+    command: Param("what to make", str, choices=("latency", "picture")),
+):
+    "Measure a stepper in a browser, or take its picture"
+    print(dict(latency=latency, picture=picture)[command]())

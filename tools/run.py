@@ -1,14 +1,14 @@
-"""Run notebooks from top to bottom, in place, and save them as they are committed: clean, and without live widgets.
+"""Run notebooks in place and save them as they are committed: clean, without live widgets.
 
-    python tools/run.py 30_spiral 31_numbers
+    python tools/run.py 60_spiral 61_numbers
 
-Cells that read MNIST or `pokemon_raw` need `DENOISING_DIFFUSION_DATA`. Cells flagged `slow` or `cuda` are left as they are. A live
-widget needs a kernel, so what it shows is not saved.
+Cells that read MNIST or `pokemon_raw` need `DENOISING_DIFFUSION_DATA`. Cells flagged `slow` or
+`cuda` are left as they are. A live widget needs a kernel, so what it shows is not saved.
 """
-import argparse
 from pathlib import Path
 
 import nbformat
+from fastcore.script import Param, call_parse
 from nbclient import NotebookClient
 from nbdev.clean import nbdev_clean
 from nbdev.config import get_config
@@ -16,40 +16,38 @@ from nbdev.config import get_config
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
-def without_widgets(nb):
+def without_widgets(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
     "`nb` without what live widgets showed, and without their state"
     nb.metadata.pop("widgets", None)
-    for cell in nb.cells:
-        if cell.cell_type == "code": cell.outputs = [o for o in cell.outputs
-                                                     if WIDGET not in o.get("data", {})]
+    for cell in (cell for cell in nb.cells if cell.cell_type == "code"):
+        cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
     return nb
 
 
-def skip_flagged(nb, flags: tuple = ("slow", "cuda")) -> None:
-    "Mark the cells that begin with one of `flags`, so that they are not run; the mark goes when the notebook is cleaned"
+def skip_flagged(nb: nbformat.NotebookNode, flags: tuple[str, ...] = ("slow", "cuda")) -> None:
+    "Tag the cells that begin with one of `flags`, so that they are not run; `nbdev_clean` untags"
+    heads = tuple(f"#| {flag}" for flag in flags)
     for cell in nb.cells:
-        if cell.source.startswith(tuple(f"#| {flag}"
-                                        for flag in flags)): cell.metadata["tags"] = ["skip-execution"]
+        if cell.source.startswith(heads): cell.metadata["tags"] = ["skip-execution"]
 
 
 def run(path: Path, timeout: int) -> None:
     "Run one notebook, and write it"
     nb = nbformat.read(path, as_version=4)
     skip_flagged(nb)
-    NotebookClient(nb, timeout=timeout, kernel_name="python3",
-                   resources={"metadata": {"path": str(path.parent)}}).execute()
+    resources = {"metadata": {"path": str(path.parent)}}
+    client = NotebookClient(nb, timeout=timeout, kernel_name="python3", resources=resources)
+    client.execute()
     nbformat.write(without_widgets(nb), path)
     nbdev_clean(fname=str(path))
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("names", nargs="+", help="of notebooks, such as 30_spiral")
-    parser.add_argument("--timeout", type=int, default=900, help="seconds that a cell may take")
-    args = parser.parse_args()
-    for name in args.names:
-        run(get_config().nbs_path/f"{name.removesuffix('.ipynb')}.ipynb", args.timeout)
+@call_parse
+def main(
+    names: Param("notebooks, such as 60_spiral", str, nargs="+"),
+    timeout: int = 900,  # seconds that a cell may take
+):
+    "Run notebooks in place and save them as they are committed"
+    for name in names:
+        run(get_config().nbs_path/f"{name.removesuffix('.ipynb')}.ipynb", timeout)
         print(name, flush=True)
-
-
-if __name__ == "__main__": main()
