@@ -67,14 +67,11 @@ def to_uint8(
     scaled = (x.float() + 1) * 127.5
     return scaled.round().clamp(0, 255).to(torch.uint8)
 
-# %% ../nbs/22_data.ipynb #a9e9a661
-def _has_shape(
-    images: Tensor, channels: tuple[int, ...], side: int | None, least_side: int
-) -> bool:
-    "Whether images are (N, C, H, W) of these channels and sides"
-    if images.ndim != 4 or images.shape[1] not in channels: return False
-    sides = images.shape[2:]
-    return all(n == side if side else n >= least_side for n in sides)
+# %% ../nbs/22_data.ipynb #0d3c4e10
+def _has_shape(x: Tensor, channels: tuple[int, ...], side: int | None, least_side: int) -> bool:
+    "Whether x is (N, C, H, W) of these channels and sides"
+    if x.ndim != 4 or x.shape[1] not in channels: return False
+    return all(n == side if side else n >= least_side for n in x.shape[2:])
 
 def _shape_text(channels: tuple[int, ...], side: int | None, least_side: int) -> str:
     "The shape that images must have, for messages"
@@ -82,6 +79,23 @@ def _shape_text(channels: tuple[int, ...], side: int | None, least_side: int) ->
     shape = f"(N, {' or '.join(map(str, channels))}, {sides})"
     return f"{shape} with H and W from {least_side} on" if least_side > 1 else shape
 
+# %% ../nbs/22_data.ipynb #0d3c4e07
+def _check_values(images: Tensor, name: str, in_range: bool) -> None:
+    "A `ValueError` if images aren't bytes or floats in [-1, 1]; a warning for floats in [0, 1]"
+    if images.dtype == torch.uint8: return
+    if not images.is_floating_point():
+        raise ValueError(f"{name} must be floats in [-1, 1] or uint8 in 0 … 255, "
+                         f"not {images.dtype}")
+    if not in_range or not len(images): return
+    if not images.isfinite().all(): raise ValueError(f"{name} hold NaN or infinity")
+    low, high = (value.item() for value in images.aminmax())
+    if high > 20:
+        raise ValueError(f"{name} must lie in [-1, 1], but reach {high:.4g}: give bytes as uint8")
+    if low >= 0 and len(images) > 1:
+        warn_user(f"{name} lie in {low:.3g} … {high:.3g}, where -1 is black and 1 is white: "
+                  "were they meant as 0 … 1?")
+
+# %% ../nbs/22_data.ipynb #a9e9a661
 def check_images(
     images: Tensor,  # to be (N, C, H, W), floats in [-1, 1] or bytes
     name: str = "images",  # for messages
@@ -102,22 +116,6 @@ def check_images(
         raise ValueError(f"at least {least} {name} are needed, not {len(images)}")
     _check_values(images, name, in_range)
     return images
-
-# %% ../nbs/22_data.ipynb #0d3c4e07
-def _check_values(images: Tensor, name: str, in_range: bool) -> None:
-    "A `ValueError` if images aren't bytes or floats in [-1, 1]; a warning for floats in [0, 1]"
-    if images.dtype == torch.uint8: return
-    if not images.is_floating_point():
-        raise ValueError(f"{name} must be floats in [-1, 1] or uint8 in 0 … 255, "
-                         f"not {images.dtype}")
-    if not in_range or not len(images): return
-    if not images.isfinite().all(): raise ValueError(f"{name} hold NaN or infinity")
-    low, high = (value.item() for value in images.aminmax())
-    if high > 20:
-        raise ValueError(f"{name} must lie in [-1, 1], but reach {high:.4g}: give bytes as uint8")
-    if low >= 0 and len(images) > 1:
-        warn_user(f"{name} lie in {low:.3g} … {high:.3g}, where -1 is black and 1 is white: "
-                  "were they meant as 0 … 1?")
 
 # %% ../nbs/22_data.ipynb #ac89c3c7
 _advice = ("Offline, copy the file again from its source; "

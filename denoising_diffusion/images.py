@@ -153,6 +153,12 @@ def square_image(
 _suffixes = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
 _formats = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
 
+def _find_folder(folder: str | Path) -> Path:
+    "The path of a folder, or a `ValueError` if there is none"
+    path = Path(folder).expanduser()
+    if not path.is_dir(): raise ValueError(f"{path} is not a folder")
+    return path
+
 def _image_files(folder: Path) -> list[Path]:
     "The image files in a folder and its sub-folders, by their endings, in the order of the paths"
     def is_hidden(path): return any(part.startswith(".") for part in path.relative_to(folder).parts)
@@ -198,12 +204,6 @@ def _stack(squares: Iterable[np.ndarray], size: int) -> Tensor:
     "Squares (size, size, 3) as one batch (N, 3, size, size)"
     images = [torch.from_numpy(pixels).permute(2, 0, 1) for pixels in squares]
     return torch.stack(images) if images else torch.zeros(0, 3, size, size, dtype=torch.uint8)
-
-def _find_folder(folder: str | Path) -> Path:
-    "The path of a folder, or a `ValueError` if there is none"
-    path = Path(folder).expanduser()
-    if not path.is_dir(): raise ValueError(f"{path} is not a folder")
-    return path
 
 def read_folder(
     folder: str | Path,  # searched with its sub-folders, in the order of the paths
