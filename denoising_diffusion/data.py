@@ -301,9 +301,9 @@ def _select(data: Tensor, labels: Tensor | None, i: Tensor) -> Tensor | tuple[Te
 
 # %% ../nbs/22_data.ipynb #e810d52a
 def split_labels(
-    data: Any,  # samples (N, …), or (samples,), or (samples, labels)
+    data: Tensor | tuple[Tensor, ...] | list[Tensor],  # x (N, …), or (x,), or (x, labels (N,))
 ) -> tuple[Tensor, Tensor | None]:  # None where there are no labels
-    "The samples and the labels of `data`"
+    "The samples x and the labels of `data`"
     parts = (data,) if isinstance(data, Tensor) else data
     fits = isinstance(parts, (tuple, list)) and len(parts) in (1, 2)
     if not fits or not all(isinstance(part, Tensor) for part in parts):
@@ -314,8 +314,8 @@ def split_labels(
 # %% ../nbs/22_data.ipynb #7c9fef9d
 @dataclass
 class Batches:
-    "Data as batches (x,) or (x, labels), x as floats; shuffled by torch's global random numbers"
-    data: Any  # samples (N, …), (samples, labels), or a DataLoader of either
+    "Data as batches (x,) or (x, labels), x as floats; shuffled by torch's global generator"
+    data: Tensor | tuple[Tensor, ...] | list[Tensor] | DataLoader[Any]  # x, (x, labels), or loader
     batch_size: int = 256  # not used with a DataLoader, which has its own
     device: torch.device | None = None  # where batches come out; where the data are, if not given
     dtype: torch.dtype | None = None  # of x; as it is, if not given
