@@ -1,4 +1,4 @@
-"""One way to keep results: JSON files in nbs/results with one row a line, each written whole or not at all."""
+"""One way to keep results: JSON in nbs/results, one row a line, written whole or not at all."""
 import json
 from collections.abc import Iterable
 from pathlib import Path
