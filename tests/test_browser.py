@@ -1,4 +1,6 @@
-"""The steppers in a real browser: live in JupyterLab, and as a page with the network cut. Without Chromium they are skipped."""
+"""The steppers in a real browser: live in JupyterLab, and as a page with the network cut.
+
+Without Chromium they are skipped."""
 import base64
 import shutil
 
@@ -7,7 +9,7 @@ from conftest import ROOT, load_tool
 
 from denoising_diffusion import load_pretrained
 from denoising_diffusion.ddim import ddim_rule
-from denoising_diffusion.widgets import film_html, sample_film
+from denoising_diffusion.films import sample_film
 
 tool = load_tool("browser")
 wait_for, PICTURE, SLIDER = tool.wait_for, tool.PICTURE, tool.SLIDER
@@ -16,9 +18,10 @@ wait_for, PICTURE, SLIDER = tool.wait_for, tool.PICTURE, tool.SLIDER
 @pytest.fixture(scope="module")
 def chromium():
     "A browser, or a skip that says what is missing"
-    api = pytest.importorskip("playwright.sync_api", reason="NO BROWSER TESTS: pip install playwright")
+    why = "NO BROWSER TESTS: pip install playwright"
+    api = pytest.importorskip("playwright.sync_api", reason=why)
     path = tool.find_chromium()
-    if path is None: pytest.skip("NO BROWSER TESTS: there is no Chromium (on Debian: apt-get install chromium)")
+    if path is None: pytest.skip("NO BROWSER TESTS: on Debian, apt-get install chromium")
     with api.sync_playwright() as p:
         browser = p.chromium.launch(executable_path=path, args=tool.ARGS)
         yield browser
@@ -28,7 +31,11 @@ def chromium():
 def watched(chromium, **options):
     "A page, and what its console had to complain about"
     page, errors = chromium.new_page(**options), []
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+
+    def keep(message):
+        if message.type == "error": errors.append(message.text)
+
+    page.on("console", keep)
     page.on("pageerror", lambda error: errors.append(str(error)))
     return page, errors
 
@@ -38,7 +45,8 @@ def watched(chromium, **options):
 
 @pytest.fixture(scope="module")
 def film_page(tmp_path_factory):
-    film = sample_film(load_pretrained("numbers_guided"), scale=2.0, rule=ddim_rule(0.0), steps=12, n=4)
+    model = load_pretrained("numbers_guided")
+    film = sample_film(model, scale=2.0, rule=ddim_rule(0.0), steps=12, n=4)
     return film, film.save(tmp_path_factory.mktemp("film")/"digits.html")
 
 
@@ -53,8 +61,15 @@ def offline(chromium, film_page):
     assert errors == []
 
 
-def seen(page): return page.locator("img").get_attribute("src"), page.locator(".caption").inner_text()
-def expected(film, i): return "data:image/png;base64," + base64.b64encode(film.pictures[i]).decode(), film.captions[i]
+def seen(page):
+    "The source of the picture, and the caption"
+    return page.locator("img").get_attribute("src"), page.locator(".caption").inner_text()
+
+
+def expected(film, i):
+    "The same for picture i of a film"
+    picture = base64.b64encode(film.pictures[i]).decode()
+    return f"data:image/png;base64,{picture}", film.captions[i]
 
 
 def test_a_page_answers_the_keys(offline):
@@ -62,7 +77,8 @@ def test_a_page_answers_the_keys(offline):
     slider = page.get_by_role("slider")
     assert seen(page) == expected(film, 12)
     slider.focus()
-    for key, i in [("ArrowLeft", 11), ("ArrowLeft", 10), ("Home", 0), ("ArrowRight", 1), ("End", 12)]:
+    keys = [("ArrowLeft", 11), ("ArrowLeft", 10), ("Home", 0), ("ArrowRight", 1), ("End", 12)]
+    for key, i in keys:
         page.keyboard.press(key)
         assert seen(page) == expected(film, i), key
         assert slider.get_attribute("aria-valuetext") == film.captions[i]
@@ -86,11 +102,13 @@ def test_a_page_plays_to_the_end_and_again_in_a_loop(offline):
     film, page = offline
     page.get_by_label("speed").select_option("fast")
     page.get_by_role("button", name="Play").click()
-    wait_for(lambda: seen(page) == expected(film, 12) and page.get_by_role("button").inner_text() == "Play")
+    wait_for(lambda: seen(page) == expected(film, 12))
+    wait_for(lambda: page.get_by_role("button").inner_text() == "Play")
     page.get_by_label("loop").check()
     page.get_by_role("button", name="Play").click()
-    wait_for(lambda: page.evaluate("document.querySelector('input[type=range]').value") == "12")
-    wait_for(lambda: page.evaluate("document.querySelector('input[type=range]').value") == "2")
+    slider = page.get_by_role("slider")
+    wait_for(lambda: slider.input_value() == "12")
+    wait_for(lambda: slider.input_value() == "2")
     page.get_by_role("button", name="Pause").click()
     stopped = seen(page)
     assert stopped in [expected(film, i) for i in range(13)]
@@ -101,11 +119,12 @@ def test_a_page_plays_to_the_end_and_again_in_a_loop(offline):
 def test_a_film_shown_twice_has_two_lives(chromium, film_page):
     film, _ = film_page
     page, errors = watched(chromium)
-    page.set_content(film_html(film) * 2)
+    page.set_content(film.to_html() * 2)
     for i, slider in enumerate(page.get_by_role("slider").all()):
         slider.focus()
         page.keyboard.press("Home")
-        assert page.locator(".caption").all_inner_texts() == [film.captions[0]] * (i + 1) + [film.captions[12]] * (1 - i)
+        captions = [film.captions[0]] * (i + 1) + [film.captions[12]] * (1 - i)
+        assert page.locator(".caption").all_inner_texts() == captions
     assert errors == []
     page.close()
 
@@ -120,14 +139,15 @@ def test_a_page_fits_a_phone(offline):
 
 @pytest.fixture(scope="module")
 def stepper_page(chromium, tmp_path_factory):
-    "31_numbers, open in JupyterLab, with the cells run that its stepper needs"
-    pytest.importorskip("jupyterlab", reason="NO BROWSER TESTS OF JUPYTERLAB: pip install jupyterlab")
+    "61_numbers, open in JupyterLab, with the cells run that its stepper needs"
+    why = "NO BROWSER TESTS OF JUPYTERLAB: pip install jupyterlab"
+    pytest.importorskip("jupyterlab", reason=why)
     folder = tmp_path_factory.mktemp("lab")
-    shutil.copy(ROOT/"nbs"/"31_numbers.ipynb", folder)
+    shutil.copy(ROOT/"nbs"/"61_numbers.ipynb", folder)
     with tool.serve_lab(folder) as address:
         page, errors = watched(chromium, viewport=dict(width=1280, height=1000))
-        tool.open_notebook(page, address, "31_numbers.ipynb")
-        tool.run_cells(page, "make_film, stepper", 'stepper("numbers_guided"')
+        tool.open_notebook(page, address, "61_numbers.ipynb")
+        tool.run_cells(page, "import stepper", 'stepper("numbers_guided"')
         tool.wait_for_film(page)
         page.locator(PICTURE).scroll_into_view_if_needed()
         yield page
@@ -136,17 +156,25 @@ def stepper_page(chromium, tmp_path_factory):
 
 
 def picture(page):
-    "The pixels of the picture, as a PNG file: its address would be another for the same picture too"
+    "The pixels of the picture, as a PNG file: its address differs even for the same picture"
     return page.locator(PICTURE).evaluate("""async image => {
-        for (let address; address !== image.src;) {  // where another picture comes while one is decoded, that one is meant
+        // where another picture comes while one is decoded, that one is meant
+        for (let address; address !== image.src;) {
             address = image.src;
             try { await image.decode(); } catch (error) { if (address === image.src) throw error; }
         }
         const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
         canvas.getContext("2d").drawImage(image, 0, 0);
-        return Array.from(new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer())).join();}""")
+        const png = await (await canvas.convertToBlob()).arrayBuffer();
+        return Array.from(new Uint8Array(png)).join();}""")
 
-def caption(page): return next(t for t in page.locator(".ddpm-player .widget-html-content").all_inner_texts() if t.startswith("t = "))
+def caption(page):
+    "The line that says where the film is"
+    texts = page.locator(".ddpm-player .widget-html-content").all_inner_texts()
+    return next(text for text in texts if text.startswith("t = "))
+
+
+def wait_for_caption(page, text): wait_for(lambda: text in caption(page))
 
 
 def press(page, key):
@@ -160,16 +188,17 @@ def test_keys_turn_the_pages(stepper_page):
     page = stepper_page
     page.locator(SLIDER).focus()
     assert "t = 100," in caption(page)
-    for key, t in [("ArrowRight", 99), ("End", 0), ("ArrowLeft", 1), ("Home", 100), ("ArrowRight", 99)]:
+    keys = [("ArrowRight", 99), ("End", 0), ("ArrowLeft", 1), ("Home", 100), ("ArrowRight", 99)]
+    for key, t in keys:
         press(page, key)
-        wait_for(lambda: f"t = {t}," in caption(page))
+        wait_for_caption(page, f"t = {t},")
 
 
 def test_the_slider_can_be_dragged(stepper_page):
     page, was = stepper_page, picture(stepper_page)
     handle = page.locator(SLIDER)
+    handle.hover()  # scrolls to where nothing covers it
     box = handle.bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
     page.mouse.move(box["x"] + 100, box["y"] + box["height"] / 2, steps=5)
     page.mouse.up()
@@ -184,14 +213,16 @@ def test_play_plays(stepper_page):
     page.locator(".ddpm-player .widget-play button").first.click()
     page.locator(SLIDER).focus()
     press(page, "End")
-    wait_for(lambda: "t = 0," in caption(page))
+    wait_for_caption(page, "t = 0,")
 
 
 def test_another_label_and_scale_give_other_pictures(stepper_page):
     page = stepper_page
     pictures = [picture(page)]
     page.locator(".ddpm-player select").nth(1).select_option("7")
-    opacity = lambda: page.locator(PICTURE).evaluate("i => getComputedStyle(i).opacity")
+
+    def opacity(): return page.locator(PICTURE).evaluate("i => getComputedStyle(i).opacity")
+
     wait_for(lambda: opacity() == "0.4")  # the old picture, while a new one is made
     tool.wait_for_film(page)
     assert opacity() == "1"
@@ -215,9 +246,9 @@ def test_end_goes_to_the_end_of_a_film_of_another_length(stepper_page):
     tool.wait_for_film(page)
     page.locator(SLIDER).focus()
     press(page, "End")
-    wait_for(lambda: "t = 0," in caption(page))
+    wait_for_caption(page, "t = 0,")
     press(page, "Home")
-    wait_for(lambda: "t = 100," in caption(page))
+    wait_for_caption(page, "t = 100,")
 
 
 def test_a_film_of_few_pictures_is_played_slowly(stepper_page):
@@ -227,7 +258,8 @@ def test_a_film_of_few_pictures_is_played_slowly(stepper_page):
     for _ in range(2): page.keyboard.press("ArrowRight")  # three steps
     page.wait_for_timeout(500)
     tool.wait_for_film(page)
-    wait_for(lambda: "t = 100," in caption(page))
+    wait_for_caption(page, "t = 100,")
     page.locator(".ddpm-player .widget-play button").first.click()
-    assert page.locator(".ddpm-player select").last.evaluate("s => s.selectedOptions[0].text") == "slow"
-    wait_for(lambda: "t = 0," in caption(page))
+    speed = page.locator(".ddpm-player select").last
+    assert speed.evaluate("s => s.selectedOptions[0].text") == "slow"
+    wait_for_caption(page, "t = 0,")

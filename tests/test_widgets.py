@@ -1,4 +1,6 @@
 "What a kernel keeps of steppers that were opened and closed."
+from pathlib import Path
+
 import pytest
 
 CODE = """
@@ -28,7 +30,7 @@ print(f"{size() - before:.1f} {len(ipywidgets.widgets.widget._instances) - widge
 
 def test_fifty_steppers_leave_nothing_in_the_kernel():
     manager = pytest.importorskip("jupyter_client.manager", reason="needs jupyter_client")
-    if not __import__("pathlib").Path("/proc/self/statm").exists(): pytest.skip("memory is read from /proc")
+    if not Path("/proc/self/statm").exists(): pytest.skip("memory is read from /proc")
     kernel, client = manager.start_new_kernel(kernel_name="python3")
     said = []
     try: reply = client.execute_interactive(CODE, timeout=300, output_hook=said.append)
@@ -36,5 +38,7 @@ def test_fifty_steppers_leave_nothing_in_the_kernel():
         client.stop_channels()
         kernel.shutdown_kernel(now=True)
     assert reply["content"]["status"] == "ok", reply["content"]
-    grown, left = "".join(m["content"]["text"] for m in said if m["msg_type"] == "stream" and m["content"]["name"] == "stdout").split()
+    printed = [m["content"] for m in said if m["msg_type"] == "stream"]
+    texts = [content["text"] for content in printed if content["name"] == "stdout"]
+    grown, left = "".join(texts).split()
     assert float(grown) < 50 and int(left) == 0
