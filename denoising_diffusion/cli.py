@@ -253,7 +253,7 @@ def ddpm_sample(
     fast: bool = False,  # compile the network (takes a minute) and use TF32: for many samples
     device: str | None = None,  # cuda, mps or cpu (default: the fastest there is)
     quiet: bool = False,  # show no progress bar
-):
+) -> None:
     "Sample from a trained diffusion into an image or an animation"
     path = _check_output(out, ".png", ".gif")
     check_counts(n=n, columns=1 if columns is None else columns)
@@ -329,7 +329,7 @@ def ddpm_train(
     fast: bool = False,  # compile the network (takes a minute) and use TF32: for long trainings
     device: str | None = None,  # cuda, mps or cpu (default: the fastest there is)
     quiet: bool = False,  # show no progress bar
-):
+) -> None:
     "Train a diffusion; run the same command again to resume a training that was stopped"
     where = find_device(device)
     network = dict(size=size, channels=channels, prediction=prediction, dropout=dropout,
@@ -403,7 +403,7 @@ def sample_digits(
     *,
     device: str | None = None,  # cuda, mps or cpu; None for the fastest
     progress: bool = True,
-) -> tuple[Tensor, Tensor | None, dict]:  # (n, 1, 28, 28), their labels (n,), a record
+) -> tuple[Tensor, Tensor | None, dict[str, Any]]:  # (n, 1, 28, 28), their labels (n,), a record
     "Digits from a model, all its labels in turn, and a record of how they were sampled"
     if n < 2: raise ValueError(f"n must be at least 2, not {n}")
     diffusion = load_pretrained(model).to(find_device(device))
@@ -419,19 +419,19 @@ def sample_digits(
 def _read_or_sample(
     source: str, n: int, reference: Reference, options: SamplingOptions,
     device: str | None, progress: bool,
-) -> tuple[Tensor, Tensor | None, dict]:
+) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
     "The images of a file or folder, or those of a model as `sample_digits` returns them"
     path = _find_images(source)
     if path is not None: return _read_images(path), None, {}
     return sample_digits(source, n, reference, options, device=device, progress=progress)
 
 
-def _write_json(path: Path, result: dict) -> None:
+def _write_json(path: Path, result: dict[str, Any]) -> None:
     text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
     write_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def _summary(result: dict) -> str:
+def _summary(result: dict[str, Any]) -> str:
     "A result of `ddpm_fld` in one line"
     distance = f"FLD {result['fld']:.3f}"
     if "accuracy" not in result: return distance
@@ -455,7 +455,7 @@ def ddpm_fld(
     out: str | None = None,  # a .json file for the result
     device: str | None = None,  # cuda, mps or cpu (default: the fastest there is)
     quiet: bool = False,  # show no progress bar
-) -> dict:
+) -> dict[str, Any]:
     "Measure how far images of digits are from real ones, by their Fréchet LeNet distance"
     path = _check_output(out, ".json") if out else None
     reference = load_reference(judge)
@@ -469,7 +469,10 @@ def ddpm_fld(
     return result
 
 # %% ../nbs/52_cli.ipynb #ed4b3406
-def _read_labelled(data: str) -> tuple[tuple, tuple, dict]:
+_Labelled = tuple[Tensor, Tensor]  # images (N, 1, 28, 28), labels (N,)
+
+
+def _read_labelled(data: str) -> tuple[_Labelled, _Labelled, dict[str, Any]]:
     "(images, labels) to train on, the same to test with, and facts for the card"
     if data in ("mnist", "fashion_mnist"):
         facts = dict(data=f"{data}: its training pictures, measured against its test pictures")
@@ -493,7 +496,7 @@ def ddpm_judge(
     epochs: int = 15,
     seed: int = 0,  # of the first weights and of all that is random in training
     quiet: bool = False,  # show no progress bar
-):
+) -> None:
     "Train a LeNet on labelled images, and keep the statistics of its features of the test images"
     train_data, test_data, facts = _read_labelled(data)
     default = f"runs/{Path(data).absolute().name}-{seed}.safetensors"
