@@ -269,7 +269,7 @@ def labelled_images_from_folder(
     crop: bool = False,  # cut each to its subject?
     margin: float = 0.05,  # with `crop`: room around the subject, as a share of the side
 ) -> tuple[Tensor, Tensor, list[str]]:  # images (N, 3, size, size), labels in 1 … K, K names
-    "The images of a folder's sub-folders, uint8, labelled int64 by where they lie"
+    "The images of a folder's sub-folders, uint8, labeled int64 by where they lie"
     folder = _find_folder(folder)
     names = _label_names(folder)
     options = dict(background=background, crop=crop, margin=margin)

@@ -116,7 +116,7 @@ def make_shapes(
     noise: float = 0.0,  # standard deviation of the Gaussian blur
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:  # points (3·n_each, 2), labels (3·n_each,) int64 in 1 … 3
-    "Spiral (label 1), s-curve (2) and moons (3) as one labelled set, in this order"
+    "Spiral (label 1), s-curve (2) and moons (3) as one labeled set, in this order"
     shapes = [_sample(name, n_each, noise, generator) for name in _arcs]
     points = torch.cat(shapes)
     labels = torch.arange(1, 4, device=points.device)
