@@ -315,7 +315,7 @@ def _train_recipe(
 def ddpm_train(
     data: str,  # a recipe (spiral, shapes, numbers, numbers_guided, …), or a folder of images
     out: str | None = None,  # the .safetensors file to write (default: runs/NAME.safetensors)
-    epochs: int | None = None,  # (default: the recipe's; 100 for a folder)
+    epochs: int | None = None,  # passes through the data (default: the recipe's; 100 for a folder)
     batch: int | None = None,  # samples in a batch (default: the recipe's)
     lr: float | None = None,  # the highest learning rate (default: the recipe's)
     size: int | None = None,  # for a folder: side of the images, a multiple of 4 (default: 32)
@@ -441,7 +441,7 @@ def _summary(result: dict[str, Any]) -> str:
 @call_parse
 @_plain_errors
 def ddpm_fld(
-    source: str,  # a model (a name, .safetensors or .pt file), or images: a folder, .npy or .npz
+    source: str,  # a model (name, .safetensors, .pt), or white on black: a folder, .npy or .npz
     n: int = 10000,  # how many samples a model draws
     guidance: float | None = None,  # scale; 1 is none (default: as the model's card says)
     steps: int | None = None,  # how many steps (default: all)
@@ -491,9 +491,9 @@ def _read_labelled(data: str) -> tuple[_Labelled, _Labelled, dict[str, Any]]:
 @call_parse
 @_plain_errors
 def ddpm_judge(
-    data: str,  # mnist, fashion_mnist, or a folder with a sub-folder of images for each label
+    data: str,  # mnist, fashion_mnist, or a folder of white-on-black images, a sub-folder a label
     out: str | None = None,  # the .safetensors file to write (default: runs/DATA-SEED.safetensors)
-    epochs: int = 15,
+    epochs: int = 15,  # passes through the training images
     seed: int = 0,  # of the first weights and of all that is random in training
     quiet: bool = False,  # show no progress bar
 ) -> None:
