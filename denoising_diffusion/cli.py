@@ -67,7 +67,6 @@ def _exit(command: str, message: object, status: int) -> NoReturn:
     print(f"{command}: {message}", file=sys.stderr)
     raise SystemExit(status)
 
-
 def _plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     "`command`; from a shell it returns nothing, and prints an error or a warning as one line"
     name = command.__name__
@@ -93,7 +92,6 @@ def _make_folder(path: Path) -> None:
         reason = error.strerror or error
         raise ValueError(f"cannot write {path}: its folder can't be made: {reason}") from None
 
-
 def _check_output(out: str, *suffixes: str, make_folder: bool = False) -> Path:
     "The path `out`, or a `ValueError` if it can't be written or has another suffix"
     path = Path(out).expanduser()
@@ -112,7 +110,6 @@ def _grid(images: Tensor, columns: int | None = None) -> Image.Image:
     "A grid of images (N, C, H, W), each enlarged to about 56 pixels"
     scale = max(1, 56 // images.shape[-1])
     return image_grid(images, columns, scale=scale)
-
 
 def _save_samples(
     steps: list[Step],  # of a reverse process
@@ -165,7 +162,6 @@ def _has_compiler() -> bool:
     programs = [os.environ.get("CXX"), "g++", "clang++", "cl"]
     return any(shutil.which(program) for program in programs if program)
 
-
 def _compile_network(diffusion: GaussianDiffusion) -> None:
     "Compile the network, on CUDA as one graph of kernels, and allow products in TF32"
     device = diffusion.device.type
@@ -176,7 +172,6 @@ def _compile_network(diffusion: GaussianDiffusion) -> None:
     torch.backends.cudnn.allow_tf32 = True
     mode = "reduce-overhead" if device == "cuda" else "default"
     diffusion.denoise_fn.compile(mode=mode)
-
 
 def _autocast_dtype(half: bool, device: torch.device) -> torch.dtype | None:
     "bfloat16 if `half`; a warning and None where the device is slow with it"
@@ -221,7 +216,6 @@ def _sample_steps(
     dtype = _autocast_dtype(options.half, diffusion.device)
     autocast = torch.autocast(diffusion.device.type, dtype) if dtype else nullcontext()
     with autocast: return list(deque(steps, maxlen=None if keep_all else 1))
-
 
 def _draw_samples(
     diffusion: GaussianDiffusion, n: int, chosen: list[int], options: SamplingOptions,
@@ -277,7 +271,6 @@ def _output_path(
         raise ValueError(f"{path} would lie in {data}, and the images drawn in training with it: "
                          "name another --out")
     return path
-
 
 def _save_progress_grid(diffusion: GaussianDiffusion, epoch: int, folder: Path) -> Path | None:
     "Sixteen samples in 20 steps, the same noise each time; None for a diffusion of points"
@@ -346,7 +339,6 @@ def _to_gray(images: Tensor) -> Tensor:  # (N, 3, H, W) -> (N, 1, H, W), bytes
     "The mean of the colors"
     return images.float().mean(1, keepdim=True).round().to(torch.uint8)
 
-
 def _read_array(path: Path) -> np.ndarray:
     "The array of a .npy file, or of a .npz file its `images` or its first one"
     try:
@@ -357,7 +349,6 @@ def _read_array(path: Path) -> np.ndarray:
                 array = parts[name]
         return array.astype(array.dtype.newbyteorder("="))
     except Exception: raise ValueError(f"{path} can't be read as an array of numbers") from None
-
 
 def _read_images(source: Path) -> Tensor:  # (N, 1, 28, 28), bytes, or floats in [-1, 1]
     "The images of a folder in gray, or those of a .npy or .npz file"
@@ -382,7 +373,6 @@ def _find_images(source: str) -> Path | None:
     raise ValueError(f"there is no {source!r} that can be measured: take one of "
                      f"{', '.join(pretrained_names())}, or a folder of images, "
                      f"or a file that ends in {', '.join(arrays + models)}")
-
 
 def _check_digits(diffusion: GaussianDiffusion, reference: Reference) -> None:
     "A `ValueError` if the reference can't read what the diffusion draws"
@@ -425,11 +415,9 @@ def _read_or_sample(
     if path is not None: return _read_images(path), None, {}
     return sample_digits(source, n, reference, options, device=device, progress=progress)
 
-
 def _write_json(path: Path, result: dict[str, Any]) -> None:
     text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
     write_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
 
 def _summary(result: dict[str, Any]) -> str:
     "A result of `ddpm_fld` in one line"
@@ -470,7 +458,6 @@ def ddpm_fld(
 
 # %% ../nbs/52_cli.ipynb #ed4b3406
 _Labelled = tuple[Tensor, Tensor]  # images (N, 1, 28, 28), labels (N,)
-
 
 def _read_labelled(data: str) -> tuple[_Labelled, _Labelled, dict[str, Any]]:
     "(images, labels) to train on, the same to test with, and facts for the card"
