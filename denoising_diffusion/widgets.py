@@ -89,7 +89,8 @@ class Player:
     ) -> None:
         import ipywidgets as w
         self.make, self.controls, self.unit = make, controls, unit
-        self.film = self.job = self.thread = None
+        self.film: Film | None = None
+        self.job = self.thread = None
         self.slider = self.link = None  # made when the number of frames is known
         self.image = w.Image(layout=_screen_layout(visibility="hidden", min_height="160px"))
         self.headings = w.HTML(layout=_screen_layout())
