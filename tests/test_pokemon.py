@@ -1,4 +1,6 @@
-"""From a folder of pictures to samples and their measures, with a network small enough for a minute"""
+"""From a folder of images to samples and their measures, with a network small enough for a minute,
+and the experiments with Pokémon, run small on made-up creatures"""
+import json
 import os
 import warnings
 from pathlib import Path
@@ -6,64 +8,192 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import load_tool
 from PIL import Image, ImageDraw
 
-from denoising_diffusion import ddpm_sample, ddpm_train, load_pretrained, read_folder, sample, unipc_rule
-from denoising_diffusion.features import colour_statistics, copy_share, picture_distance, precision_recall, train_encoder
+from denoising_diffusion import (
+    color_statistics, ddpm_sample, ddpm_train, image_grid, load_pretrained, memorization_rate,
+    picture_distance, precision_recall, read_folder, sample, train_encoder, unipc_rule)
+from denoising_diffusion.checkpoints import read_checkpoint
 
 RAW = Path(os.environ.get("DENOISING_DIFFUSION_DATA", "nowhere")).expanduser()/"pokemon_raw"
+NO_IMAGES = pytest.mark.skipif(not RAW.is_dir(), reason="the images are not here")
+damages, pokemon = load_tool("damages"), load_tool("pokemon")
+
+
+def draw_creature(side: int, color: tuple[int, ...]) -> Image.Image:
+    "A blob with eyes on a transparent background"
+    image = Image.new("RGBA", (side, side + 10), (0, 0, 0, 0))
+    draw, black = ImageDraw.Draw(image), (0, 0, 0, 255)
+    draw.ellipse((4, 6, side - 5, side - 2), fill=(*color, 255), outline=black)
+    for x in (0.35 * side, 0.65 * side):
+        draw.ellipse((x - 2, side * 0.4, x + 2, side * 0.4 + 5), fill=black)
+    return image
 
 
 def make_creatures(folder: Path, n: int = 60) -> Path:
-    "n blobs with eyes on transparent ground, of many sizes"
+    "n creatures of many sizes and colors"
     rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
     for i in range(n):
-        side = int(rng.integers(30, 90))
-        image = Image.new("RGBA", (side, side + 10), (0, 0, 0, 0))
-        draw, colour = ImageDraw.Draw(image), tuple(int(c) for c in rng.integers(40, 220, 3))
-        draw.ellipse((4, 6, side - 5, side - 2), fill=(*colour, 255), outline=(0, 0, 0, 255))
-        for x in (0.35, 0.65): draw.ellipse((x * side - 2, side * 0.4, x * side + 2, side * 0.4 + 5), fill=(0, 0, 0, 255))
-        image.save(folder/f"creature_{i:02}.png")
+        side, color = int(rng.integers(30, 90)), tuple(int(c) for c in rng.integers(40, 220, 3))
+        draw_creature(side, color).save(folder/f"creature_{i:02}.png")
     return folder
 
 
-@pytest.fixture(params=["made", pytest.param("raw", marks=pytest.mark.skipif(not RAW.is_dir(), reason="the pictures are not here"))])
-def folder(request, tmp_path):
-    if request.param == "raw": return RAW
-    made = tmp_path/"creatures"
-    made.mkdir()
-    return make_creatures(made)
+# The whole pipeline
+
+@pytest.fixture(params=["made", pytest.param("raw", marks=NO_IMAGES)], scope="module")
+def folder(request, tmp_path_factory):
+    return RAW if request.param == "raw" else make_creatures(tmp_path_factory.mktemp("a")/"made")
 
 
-def test_the_whole_pipeline(folder, tmp_path):
+@pytest.fixture(scope="module")
+def images(folder) -> torch.Tensor:
     found = read_folder(folder, 48, crop=True)
-    assert found.images.shape == (60, 3, 48, 48) and len(found.paths) == 60 and not found.skipped
-    subject = (found.images < 240).any(1)
-    spans = [(subject.any(axis).long().argmax(1), subject.any(axis).flip(1).long().argmax(1)) for axis in (1, 2)]
-    assert all((a - b).abs().max() <= 3 for a, b in spans)  # in the middle
-    assert (torch.stack([torch.minimum(a, b) for a, b in spans]).amin(0) <= 4).all()  # and as large as it can be
+    assert len(found.paths) == 60 and not found.skipped
+    return found.images
 
-    out = str(tmp_path/"tiny.safetensors")
-    train = lambda epochs: ddpm_train(str(folder), out=out, epochs=epochs, size=48, channels=8, crop=True, quiet=True, device="cpu")
-    train(40)
-    model = load_pretrained(out)
-    assert (model.data_shape, model.prediction, model.card["epochs"]) == ((3, 48, 48), "start", 40)
-    assert len(list((tmp_path/"tiny-epochs").glob("*.png"))) == 40
-    ddpm_sample(out, n=4, sampler="unipc", steps=5, out=str(tmp_path/"drawn.png"), quiet=True, device="cpu")
-    assert Image.open(tmp_path/"drawn.png").size[0] > 96
 
-    drawn = sample(model, 30, rule=unipc_rule(), sampling_timesteps=10, progress=False)
-    noise = torch.randn(30, 3, 48, 48, generator=torch.Generator().manual_seed(0))
-    real, held_out = found.images[:45], found.images[45:]
-    encoder = train_encoder(found.images, num_epochs=10, progress=False)
+@pytest.fixture(scope="module")
+def model(folder, tmp_path_factory) -> Path:
+    "A model after 40 epochs of `ddpm_train`"
+    path = tmp_path_factory.mktemp("model")/"tiny.safetensors"
+    ddpm_train(str(folder), out=str(path), epochs=40, size=48, channels=8, crop=True, quiet=True,
+               device="cpu")
+    return path
+
+
+@pytest.fixture(scope="module")
+def drawn(model) -> torch.Tensor:
+    return sample(load_pretrained(model), 30, rule=unipc_rule(), sampling_timesteps=10,
+                  progress=False)
+
+
+@pytest.fixture(scope="module")
+def noise() -> torch.Tensor:
+    return torch.randn(30, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def encoder(images): return train_encoder(images, num_epochs=10, progress=False)
+
+
+def test_subjects_are_cropped_and_centered(images):
+    assert images.shape == (60, 3, 48, 48)
+    subject = (images < 240).any(1)
+    for axis in (1, 2):
+        inside = subject.any(axis).long()
+        before, behind = inside.argmax(1), inside.flip(1).argmax(1)
+        assert (before - behind).abs().max() <= 3  # in the middle
+    margins = [subject.any(axis).long() for axis in (1, 2)]
+    least = torch.stack([torch.minimum(m.argmax(1), m.flip(1).argmax(1)) for m in margins]).amin(0)
+    assert (least <= 4).all()  # and as large as it can be
+
+
+def test_the_model_is_trained_and_drawn_from(model, tmp_path):
+    trained, image = load_pretrained(model), tmp_path/"drawn.png"
+    assert (trained.data_shape, trained.prediction) == ((3, 48, 48), "start")
+    assert trained.card["epochs"] == 40
+    assert len(list(model.with_name("tiny-epochs").glob("*.png"))) == 40
+    ddpm_sample(str(model), n=4, sampler="unipc", steps=5, out=str(image), quiet=True, device="cpu")
+    assert Image.open(image).size[0] > 96
+
+
+def test_samples_are_nearer_than_noise(images, drawn, noise, encoder):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that they are few
-        distance = {name: picture_distance(x, found.images, encoder) for name, x in dict(drawn=drawn, noise=noise, real=real).items()}
-    assert distance["real"] < distance["drawn"] < distance["noise"]
-    seen = encoder.see(found.images)
-    assert precision_recall(encoder.see(real), seen)[0] == 1 and precision_recall(encoder.see(noise), seen)[0] == 0
-    planted = torch.cat([drawn, found.images[:10] / 127.5 - 1])
-    with_copies, without = (copy_share(x, real, held_out, encoder, part=0.1) for x in (planted, drawn))
-    for way in ("pixels", "features"): assert with_copies[way] * 40 == pytest.approx(10 + without[way] * 30)  # the ten are found, and no other
-    white = [colour_statistics(x)["ground"] for x in (noise, drawn, found.images)]
+        sets = (images[:45], drawn, noise)
+        real, near, far = (picture_distance(x, images, encoder) for x in sets)
+    assert real < near < far
+    features = encoder.features(images)
+    assert precision_recall(encoder.features(images[:45]), features)[0] == 1
+    assert precision_recall(encoder.features(noise), features)[0] == 0
+
+
+@pytest.mark.parametrize("way", ["pixels", "features"])
+def test_planted_copies_are_found(images, drawn, encoder, way):
+    "The ten, and no other"
+    train_images, held_out = images[:45], images[45:]
+    planted = torch.cat([drawn, images[:10] / 127.5 - 1])
+    with_copies, without = (
+        memorization_rate(x, train_images, held_out, encoder, quantile=0.1)[way]
+        for x in (planted, drawn))
+    assert with_copies * 40 == pytest.approx(10 + without * 30)
+
+
+def test_samples_have_more_background_than_noise(images, drawn, noise):
+    white = [color_statistics(x)["ground"] for x in (noise, drawn, images)]
     assert white[0] < white[1] < white[2]
+
+
+# The experiments
+
+def test_damages_grow():
+    "More of each kind changes an image more, and nothing changes its shape"
+    x = torch.ones(8, 3, 16, 16)
+    x[..., 3:12, 5:11] = torch.linspace(-1, 0.8, 8).view(8, 1, 1, 1)
+    x[:, 0, 6:9, 6:8] = 0.9
+    for name, levels in damages.damages(x).items():
+        changed = [(level - x).abs().mean().item() for level in levels]
+        assert all(level.shape == x.shape for level in levels), name
+        assert 0 < changed[0] < changed[1] < changed[2], name
+
+
+def test_blur_spreads_a_point_as_a_gaussian():
+    point = torch.zeros(1, 1, 33, 33)
+    point[..., 16, 16] = 1
+    found = damages.blurred(point, 2.0)[0, 0]
+    places = torch.arange(33) - 16
+    assert found.sum().item() == pytest.approx(1, abs=1e-4)
+    for axis in (0, 1):
+        variance = (found.sum(axis) * places**2).sum().item()
+        assert variance == pytest.approx(4, rel=0.01)
+
+
+@pytest.fixture
+def runs(monkeypatch, tmp_path) -> Path:
+    "A folder for what the experiment makes"
+    monkeypatch.setattr(pokemon, "RUNS", tmp_path)
+    monkeypatch.setattr(pokemon, "FOUND", tmp_path/"pokemon.json")
+    return tmp_path
+
+
+def test_answers_are_scored(runs):
+    "Of three quarters drawn, all were taken for drawn; of the others, half for real"
+    key = [[1] * 6 + [0, 0]] * 8
+    (runs/"sheet_5.json").write_text(json.dumps(dict(drawn=key)))
+    pokemon.keep_answers(5, "DDDDDDDR" * 8)
+    found = json.loads((runs/"pokemon.json").read_text(encoding="utf-8"))
+    assert found == {"sheet 5": dict(told_apart=7 / 8, drawn_known=1.0, real_known=0.5)}
+    for given in ("DR", "X" * 64):
+        with pytest.raises(SystemExit, match="64 letters"): pokemon.keep_answers(5, given)
+
+
+def test_tiles_of_a_training_are_read(tmp_path, images):
+    image_grid(images[:16] / 127.5 - 1, 4).save(tmp_path/"0001.png")
+    assert torch.equal(pokemon.read_tiles(tmp_path/"0001.png", 8), images[:8])
+    assert pokemon.stages(tmp_path, (1, 1)).height < 2 * 60
+
+
+@pytest.mark.parametrize("name, prediction, time_weights", [
+    ("start", "start", None), ("v, min-SNR times", "v", pokemon.V_TIMES.tolist())])
+def test_the_ablation_trains_as_the_recipe_does(
+        runs, monkeypatch, images, name, prediction, time_weights):
+    "With one change, which here is the prediction, and for v the time weights"
+    make_creatures(runs/"train", 20)
+    pokemon.recipe_settings.cache_clear()
+    monkeypatch.setattr(pokemon, "parts", lambda: (images[:32], images[32:]))
+    diffusion = pokemon.ablated(name, epochs=1, channels=8)
+    pokemon.recipe_settings.cache_clear()
+    settings = read_checkpoint(next(runs.glob("*.pt")))["settings"]
+    assert (settings["batch_size"], settings["lr"]) == (32, 5e-4)
+    assert (settings["augment"], diffusion.prediction) == ("random_flip", prediction)
+    assert settings["time_weights"] == pytest.approx(time_weights)
+
+
+def test_measures_are_named_as_the_results(root):
+    "But for those of the trainings and of the sheets, which are not measured by name"
+    found = json.loads((root/"nbs"/"results"/"pokemon.json").read_text(encoding="utf-8"))
+    named = {name for name in found if not name.endswith("training") and "sheet" not in name}
+    assert named == set(pokemon.measures())
