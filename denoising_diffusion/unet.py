@@ -211,7 +211,7 @@ class _ImageNetwork(nn.Module):
     num_timesteps: int  # T
     side_multiple: int  # H and W must be multiples of it
     config: dict[str, Any]  # the arguments that build the network again
-    _label_options: dict[str, Any] = {}  # those of `UNetConditioned` alone
+    _label_arguments: dict[str, Any] = {}  # those of `UNetConditioned` alone
     _denoise: Callable[[Tensor, Tensor], Tensor]  # (x, emb) -> the output
 
     def _set_embeddings(self, dim: int) -> int:
@@ -246,7 +246,7 @@ def _begin(
     counts = dict(in_channels=in_channels, model_channels=model_channels)
     counts["num_timesteps"] = num_timesteps
     check_counts(**counts)
-    self.config = _to_config(counts | self._label_options | options)
+    self.config = _to_config(counts | self._label_arguments | options)
     self.in_channels = in_channels
     self.num_timesteps = num_timesteps
     return self._set_embeddings(4 * model_channels)
@@ -278,7 +278,7 @@ class UNet(_ImageNetwork):
             attention_levels=attention_levels, dropout=dropout, patch_size=patch_size)
         emb_channels = self._begin(in_channels, model_channels, num_timesteps, options)
         self.layers = _unet_layers(in_channels, model_channels, emb_channels, **options)
-        self.side_multiple = patch_size * 2 ** (len(channel_multipliers) - 1)
+        self.side_multiple: int = patch_size * 2 ** (len(channel_multipliers) - 1)
 
     def _denoise(self, x: Tensor, emb: Tensor) -> Tensor: return self.layers(x, emb)
 
@@ -362,7 +362,8 @@ class UNetConditioned(UNet):
         **kwargs: Any,  # the options of `UNet`
     ):
         check_counts(num_classes=num_classes)
-        self._label_options = dict(num_classes=num_classes, combine_embeddings=combine_embeddings)
+        arguments = dict(num_classes=num_classes, combine_embeddings=combine_embeddings)
+        self._label_arguments = arguments  # `_set_embeddings` needs them
         super().__init__(in_channels, model_channels, num_timesteps, **kwargs)
 
     def forward(
@@ -381,7 +382,7 @@ class UNetConditioned(UNet):
 @patch
 def _set_embeddings(self: UNetConditioned, dim: int) -> int:
     "Set the embeddings of time and class; returns the width of what the blocks get"
-    num_classes, combine = self._label_options.values()
+    num_classes, combine = self._label_arguments.values()
     self.num_classes = num_classes
     self.combine = _resolve(combine)
     UNet._set_embeddings(self, dim)
