@@ -153,25 +153,7 @@ def _measure_bias(
     terms = torch.stack([torch.ones_like(inverse), inverse], 1).double()
     return torch.linalg.lstsq(terms, torch.tensor(found).double()[:, None]).solution[1].item()
 
-# %% ../nbs/41_fld.ipynb #5c2eb462
-@delegates(_train_lenet, but=["num_classes"])
-def train_reference(
-    train_data: tuple[Tensor, Tensor],  # images (N, 1, 28, 28) and labels 1 … K, to train on
-    test_data: tuple[Tensor, Tensor],  # … to measure against
-    *,
-    card: dict[str, Any] | None = None,  # further entries for the card
-    **kwargs: Any,
-) -> Reference:
-    "Train a LeNet, and keep the statistics of the test images"
-    images, labels = train_data
-    if len(images) < 32:
-        raise ValueError(f"a reference needs at least 32 images to train on, not {len(images)}")
-    num_classes = max(int(labels.max()), int(test_data[1].max()))
-    lenet = _train_lenet(images, labels, num_classes=num_classes, **kwargs)
-    reference = Reference(lenet, torch.empty(0), torch.empty(0), dict(card or {}))
-    _measure_reference(reference, images, *test_data)
-    return reference
-
+# %% ../nbs/41_fld.ipynb #33449fac
 def _measure_reference(
     reference: Reference,  # what is found goes here
     train_images: Tensor,
@@ -190,6 +172,25 @@ def _measure_reference(
     if accuracy < 0.9 or num_real < 1_000:
         warn_user(f"a reference that reads {accuracy:.1%} of {num_real:,} test images right is a "
                   "weak one: aim for 90% of at least 1,000, with more epochs or more images")
+
+# %% ../nbs/41_fld.ipynb #5c2eb462
+@delegates(_train_lenet, but=["num_classes"])
+def train_reference(
+    train_data: tuple[Tensor, Tensor],  # images (N, 1, 28, 28) and labels 1 … K, to train on
+    test_data: tuple[Tensor, Tensor],  # … to measure against
+    *,
+    card: dict[str, Any] | None = None,  # further entries for the card
+    **kwargs: Any,
+) -> Reference:
+    "Train a LeNet, and keep the statistics of the test images"
+    images, labels = train_data
+    if len(images) < 32:
+        raise ValueError(f"a reference needs at least 32 images to train on, not {len(images)}")
+    num_classes = max(int(labels.max()), int(test_data[1].max()))
+    lenet = _train_lenet(images, labels, num_classes=num_classes, **kwargs)
+    reference = Reference(lenet, torch.empty(0), torch.empty(0), dict(card or {}))
+    _measure_reference(reference, images, *test_data)
+    return reference
 
 # %% ../nbs/41_fld.ipynb #64665487
 def save_reference(
