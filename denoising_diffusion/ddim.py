@@ -7,29 +7,35 @@ __all__ = ['ddim_rule', 'ddim_sample', 'ddim_sample_loop']
 
 # %% ../nbs/05_ddim.ipynb #b376fbca
 from collections.abc import Callable, Sequence
+from typing import Any
 
-import torch
+from fastcore.meta import delegates
 from torch import Tensor
 
-from .diffusion import GaussianDiffusion, Level, check_timesteps, snr_ratio
-from .sampling import final, guided_denoiser, reverse_process, step_back
+from .diffusion import GaussianDiffusion, Level, snr_ratio
+from .sampling import final, reverse_process, sample_step
 
 # %% ../nbs/05_ddim.ipynb #1b334d97
 def ddim_rule(
-    eta: float = 1.0,  # how much of the noise is fresh: 0 none (deterministic), 1 as much as DDPM
-) -> Callable:  # (x_t, x̂_0, level at t, level at s) -> mean, deviation
+    eta: float = 1.0,  # share of fresh noise: 0 none (deterministic) … 1 as much as DDPM
+) -> Callable:  # (x_t, x̂_0, level at t, level at s) -> mean, standard deviation
     "The step of Song et al. (2020, arXiv 2010.02502, eq. 12) for a given η"
-    if not 0 <= eta <= 1: raise ValueError(f"eta must lie in 0 … 1, but is {eta}")
+    if not 0 <= eta <= 1: raise ValueError(f"eta must lie in 0 … 1, not {eta!r}")
 
-    def rule(x: Tensor, x_start: Tensor, now: Level, then: Level) -> tuple[Tensor, float | Tensor]:
-        noise = (x - now.signal * x_start) / now.noise
-        fresh = eta**2 * (1 - snr_ratio(now, then))  # the share of the variance at s that is drawn anew
-        return then.signal * x_start + (then.noise * (1 - fresh) ** 0.5) * noise, then.noise * fresh**0.5
+    def rule(
+        x: Tensor, x_start: Tensor, level_t: Level, level_s: Level,
+    ) -> tuple[Tensor, float | Tensor]:
+        noise = (x - level_t.signal * x_start) / level_t.noise
+        fresh = eta**2 * (1 - snr_ratio(level_t, level_s))  # of the variance at s
+        kept = level_s.noise * (1 - fresh) ** 0.5
+        mean = level_s.signal * x_start + kept * noise
+        return mean, level_s.noise * fresh**0.5
 
     rule.name = f"DDIM, η = {eta:g}"
     return rule
 
 # %% ../nbs/05_ddim.ipynb #ffb5a761
+@delegates(sample_step, but=["rule"])
 def ddim_sample(
     diffusion: GaussianDiffusion,
     x: Tensor,  # (B, …) x_t
@@ -38,35 +44,25 @@ def ddim_sample(
     noise: Tensor | None = None,  # (B, …) standard normal; drawn if not given
     labels: int | Tensor | None = None,  # one label or LongTensor (B,); 0 … K
     *,
-    eta: float = 1.0,  # 0 deterministic … 1 as noisy as DDPM
-    clip_denoised: bool = True,  # clamp x̂_0 to [-1, 1]
-    guidance_scale: float = 1.0,
-    generator: torch.Generator | None = None,
+    eta: float = 1.0,  # share of fresh noise: 0 none (deterministic) … 1 as much as DDPM
+    **kwargs: Any,
 ) -> tuple[Tensor, Tensor]:  # x at t_next, x̂_0
     "One DDIM step from t to t_next (arXiv 2010.02502, eq. 12)"
-    t = check_timesteps(t, len(x), diffusion.num_timesteps, least=1)
-    t_next = check_timesteps(t_next, len(x), diffusion.num_timesteps)
-    late = torch.as_tensor(t_next) >= torch.as_tensor(t)
-    if late.device.type == "cpu" and late.any(): raise ValueError(f"t_next must be before t = {t}, but is {t_next}")
-    denoiser = guided_denoiser(diffusion, len(x), labels, guidance_scale)
-    return step_back(diffusion, denoiser, x, t, t_next, ddim_rule(eta), noise=noise, clip_denoised=clip_denoised,
-                     generator=generator)
+    rule = ddim_rule(eta)
+    return sample_step(diffusion, x, t, t_next, noise, labels, rule=rule, **kwargs)
 
 # %% ../nbs/05_ddim.ipynb #40dc812e
+@delegates(reverse_process, but=["rule"])
 def ddim_sample_loop(
     diffusion: GaussianDiffusion,
-    sampling_timesteps: int | Sequence[int],  # how many steps to take from T to 0; 1 … T; or the times themselves (see `time_grid`)
-    n_or_shape: int | Sequence[int],  # how many samples, or their whole shape with the batch first
+    sampling_timesteps: int | Sequence[int],  # 1 … T steps, or the times (see `time_grid`)
+    n_or_shape: int | Sequence[int],  # number of samples, or their shape (B, *data_shape)
     labels: int | Tensor | None = None,  # one label or LongTensor (B,); 0 … K
     *,
-    eta: float = 1.0,  # 0 deterministic … 1 as noisy as DDPM
-    guidance_scale: float = 1.0,
-    clip_denoised: bool = True,  # clamp x̂_0 to [-1, 1] at each step
-    noise: Tensor | None = None,  # x_T; drawn if not given
-    generator: torch.Generator | None = None,
-    progress: bool = True,
+    eta: float = 1.0,  # share of fresh noise: 0 none (deterministic) … 1 as much as DDPM
+    **kwargs: Any,
 ) -> Tensor:  # (B, *data_shape)
     "Samples by DDIM (arXiv 2010.02502)"
-    return final(reverse_process(diffusion, n_or_shape, labels, rule=ddim_rule(eta), sampling_timesteps=sampling_timesteps,
-                                guidance_scale=guidance_scale, clip_denoised=clip_denoised, noise=noise,
-                                generator=generator, progress=progress))
+    steps = reverse_process(diffusion, n_or_shape, labels, rule=ddim_rule(eta),
+                            sampling_timesteps=sampling_timesteps, **kwargs)
+    return final(steps)
