@@ -8,7 +8,8 @@ __all__ = ['frechet_distance', 'mean_and_covariance', 'precision_recall', 'Match
 
 # %% ../nbs/40_metrics.ipynb #cc80d3bf
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -101,7 +102,8 @@ def precision_recall(
     return precision, recall
 
 # %% ../nbs/40_metrics.ipynb #56db85bd
-class Match(NamedTuple):
+@dataclass
+class Match:
     "For each image the nearest of others"
     distance: Tensor  # (N,)
     index: Tensor  # (N,) which of the others it is
@@ -124,7 +126,8 @@ def nearest_neighbors(
 ) -> Match:
     "The nearest of `others`, or of their mirror images, to each of `x`"
     parts = [_nearest(part, others, mirror_images) for part in x.split(250)]
-    return Match(*(torch.cat(column) for column in zip(*parts)))
+    columns = [[getattr(part, name) for part in parts] for name in Match.__annotations__]
+    return Match(*map(torch.cat, columns))
 
 # %% ../nbs/40_metrics.ipynb #57511f8a
 def confusion_matrix(

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
-    from PIL import Image
+    from PIL.Image import Image as PILImage
+else: Axes = Figure = Line2D = PILImage = Any  # loaded only when something is drawn
 
 # %% ../nbs/32_plots.ipynb #cb632fc6
 def _tile(
@@ -54,7 +55,7 @@ def _float_images(images: Tensor) -> Tensor:
 def _enlarge(images: Tensor, scale: int) -> Tensor:
     return images.repeat_interleave(scale, -2).repeat_interleave(scale, -1)
 
-def _to_pil(image: Tensor) -> "Image.Image":
+def _to_pil(image: Tensor) -> "PILImage":
     from PIL import Image
     pixels = image.permute(1, 2, 0).squeeze(2).contiguous()
     return Image.fromarray(pixels.numpy())
@@ -65,7 +66,7 @@ def image_grid(
     *,
     pad: int = 2,  # white pixels around each image
     scale: int = 1,  # each pixel is drawn as a square of this side
-) -> "Image.Image":  # gray or RGB
+) -> "PILImage":  # gray or RGB
     "A batch of images as one PIL image"
     tiles = to_uint8(_float_images(images))
     if ncols is None: ncols = math.ceil(math.sqrt(len(tiles)))
@@ -368,7 +369,7 @@ def _two_panels(
 def _title_time(ax: "Axes", t: int) -> None:
     ax.set_title(f"$x_t$,  $t = {t}$", fontsize=11, color=_ink)
 
-def _to_image(fig: "Figure") -> "Image.Image":
+def _to_image(fig: "Figure") -> "PILImage":
     "A figure as an RGB image"
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
@@ -394,7 +395,7 @@ def points_frames(
     limit: float | None = None,  # the window is ±limit; by default at least 1.2
     size: int = 300,  # side of a panel in pixels
     titles: bool = True,  # write above which is which, and the time
-) -> "list[Image.Image]":  # one for each step
+) -> "list[PILImage]":  # one for each step
     "Frames of points: x_t on the left, x̂_0 on the right"
     steps = _check_steps(steps)
     xs, starts, data, limit = _points_of(steps, data, limit)
@@ -415,7 +416,7 @@ def image_frames(
     ncols: int | None = None,  # images in a row; by default as near to a square as can be
     *,
     scale: int | None = None,  # side of a pixel; by default so that a grid has 200 columns or more
-) -> "list[Image.Image]":  # one for each step
+) -> "list[PILImage]":  # one for each step
     "Frames of image grids: x_t on the left, x̂_0 on the right"
     steps = _check_steps(steps)
     if scale is None: scale = math.ceil(200 / image_grid(steps[0].x, ncols).width)
@@ -444,7 +445,7 @@ def _write_image(path: str | Path, suffixes: Sequence[str], save: Callable[[Path
     return write_file(path, save)
 
 def save_image(
-    image: "Image.Image | Figure",
+    image: "PILImage | Figure",
     path: str | Path,  # ends in .png, .jpg, .jpeg, .webp or .bmp; a figure's also in .svg or .pdf
 ) -> Path:  # `path`
     "Write a PIL image or a matplotlib figure to a file"
@@ -454,7 +455,7 @@ def save_image(
                      "`image_grid` makes one of a tensor")
 
 # %% ../nbs/32_plots.ipynb #e738cdc7
-def _check_frames(frames: Iterable["Image.Image"]) -> "list[Image.Image]":
+def _check_frames(frames: Iterable["PILImage"]) -> "list[PILImage]":
     "A list of frames, at least one and all of one size"
     frames = list(frames)
     if not frames: raise ValueError("there are no frames to save")
@@ -463,7 +464,7 @@ def _check_frames(frames: Iterable["Image.Image"]) -> "list[Image.Image]":
     return frames
 
 def save_gif(
-    frames: Iterable["Image.Image"],  # of one size
+    frames: Iterable["PILImage"],  # of one size
     path: str | Path,  # ends in .gif
     fps: float = 20,  # frames a second, at most 50
     hold: float = 1.0,  # seconds for which the last frame stays

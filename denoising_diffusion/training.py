@@ -30,8 +30,8 @@ from .guidance import randomly_set_unconditioned
 from .files import warn_user
 from .data import Batches, find_device, split_labels
 from denoising_diffusion.checkpoints import (
-    EMA, EpochState, History, check_fingerprint, check_settings, checkpoint_path, fingerprint,
-    network_config, plain_settings, plain_value, read_checkpoint, resume_path, seeded,
+    EMA, _EpochState, History, check_fingerprint, _check_settings, _checkpoint_path, fingerprint,
+    network_config, _plain_settings, plain_value, read_checkpoint, _resume_path, seeded,
     write_checkpoint,
 )
 
@@ -186,7 +186,7 @@ def _check_options(self: Training) -> None:
         raise ValueError("nothing to train: denoise_fn must be an nn.Module with parameters")
     if self.resume is True and self.checkpoint is None:
         raise ValueError("resume=True needs a checkpoint to resume from")
-    if self.checkpoint is not None: self.checkpoint = checkpoint_path(self.checkpoint)
+    if self.checkpoint is not None: self.checkpoint = _checkpoint_path(self.checkpoint)
 
 @patch
 def _set_up(self: Training) -> None:
@@ -200,7 +200,7 @@ def _set_up(self: Training) -> None:
     self.params = [p for group in self.opt.param_groups for p in group["params"]]
     self.base_lrs = [group["lr"] for group in self.opt.param_groups]
     self.ema = EMA(diffusion, self.ema_decay) if self.ema_decay else None
-    self.history, self.epoch_state, self.step = History(), EpochState(), 0
+    self.history, self.epoch_state, self.step = History(), _EpochState(), 0
     self.micro_batch: int | None = None  # samples that go through the network together
     self.last_checkpoint = "none"  # for messages
 
@@ -288,7 +288,7 @@ def settings(self: Training) -> dict[str, Any]:
     "The options that decide what the weights become, as plain values"
     others = "diffusion checkpoint checkpoint_steps resume device after_epoch progress".split()
     names = [name for name in signature(Training).parameters if name not in others]
-    return plain_settings({name: getattr(self, name) for name in names})
+    return _plain_settings({name: getattr(self, name) for name in names})
 
 @patch
 def state_dict(self: Training) -> dict[str, Any]:
@@ -317,7 +317,7 @@ def save(self: Training) -> None:
 def load_state_dict(self: Training, state: dict[str, Any], path: str | Path) -> None:
     "Go back to where a checkpoint was written; a `ValueError` if it belongs to something else"
     check_fingerprint(state, self.diffusion, path)
-    check_settings(state, self.settings, path)
+    _check_settings(state, self.settings, path)
     self.diffusion.load_state_dict(state["model"])
     options = [dict(group) for group in self.opt.param_groups]
     self.opt.load_state_dict(state["optimizer"])
@@ -326,12 +326,12 @@ def load_state_dict(self: Training, state: dict[str, Any], path: str | Path) -> 
     if self.ema: self.ema.load_state_dict(state["ema"] or EMA(self.diffusion).state_dict())
     self.history = History(**state["history"])
     self.last_checkpoint = f"{path} (epoch {state['epoch']})"
-    self.epoch_state = EpochState(**state.get("begun") or {})
+    self.epoch_state = _EpochState(**state.get("begun") or {})
     before = self.epoch_state.of
     if before not in (None, self.num_batches):
         warn_user(f"an epoch has {self.num_batches} batches, where {path} had {before}: "
                   "the interrupted epoch starts again")
-        self.epoch_state = EpochState()
+        self.epoch_state = _EpochState()
     self.step = len(self.history) * self.num_batches + self.epoch_state.batches
 
 # %% ../nbs/31_training.ipynb #7ca067f6
@@ -342,7 +342,7 @@ def begin(
 ) -> None:
     "Start at the beginning, or where the checkpoint to resume was written"
     self.num_batches, self.num_steps = num_batches, num_batches * self.num_epochs
-    path = resume_path(self.resume, self.checkpoint)
+    path = _resume_path(self.resume, self.checkpoint)
     state = read_checkpoint(path) if path else {"settings": {}}
     if self.seed is None:
         drawn = int(torch.randint(2**31, ()))
@@ -369,7 +369,7 @@ def run_epoch(
             shown = dict(loss=f"{epoch.mean:.4f}", lr=f"{self.learning_rate:.2g}")
             bar.set_postfix(shown, samples_per_s=f"{speed:.0f}", refresh=False)
     self.check_weights()
-    self.epoch_state = EpochState()
+    self.epoch_state = _EpochState()
     return epoch.mean
 
 # %% ../nbs/31_training.ipynb #6df80744

@@ -25,7 +25,7 @@ from .files import warn_user
 from .points import make_shapes, make_spiral
 from .pretrained import find_diffusion, pretrained_names, recommended_guidance
 from denoising_diffusion.films import (
-    Film, ddim_film, forward_film, guidance_film, make_film, sample_film, schedule_film, speeds,
+    Film, ddim_film, forward_film, guidance_film, make_film, sample_film, schedule_film, _speeds,
 )
 
 # %% ../nbs/51_widgets.ipynb #18974490
@@ -97,7 +97,7 @@ class Player:
         self.caption = w.HTML(layout=_screen_layout())
         self.status = w.HTML(layout=_screen_layout())
         self.play = w.Play(interval=100, max=0, tooltip="play, pause, repeat")
-        self.speed = w.Dropdown(options=speeds, value=100, layout=_width("170px"))
+        self.speed = w.Dropdown(options=_speeds, value=100, layout=_width("170px"))
         self.speed.description = "speed"
         w.dlink((self.speed, "value"), (self.play, "interval"))
         self.bar = w.FloatProgress(max=1.0, description=task, layout=_width("340px"))

@@ -22,7 +22,7 @@ from torch import Tensor
 from denoising_diffusion import GaussianDiffusion, UNet, cosine_beta_schedule
 from denoising_diffusion import fld, logsnr_beta_schedule, sample, train
 from denoising_diffusion.ddim import ddim_rule
-from denoising_diffusion.recipes import numbers_recipe
+from denoising_diffusion.recipes import recipes
 from denoising_diffusion.schedules import clipped_snr_weights, cumulate_alphas
 
 NUM_SAMPLES, STEPS = 1_000, 20
@@ -79,7 +79,7 @@ class Job(NamedTuple):
 
 def recipe_options() -> tuple[Tensor, dict]:
     "The training digits, and the options of the recipe of the shipped digits"
-    recipe = numbers_recipe()
+    recipe = recipes["numbers"]()
     diffusion = recipe.diffusion
     chosen = dict(betas=diffusion.betas64, prediction=diffusion.prediction, dtype=DTYPE)
     return recipe.train_data, recipe.settings | chosen

@@ -16,7 +16,7 @@ from results import RESULTS, add_result, read_results
 from torch import Tensor
 
 from denoising_diffusion import fld, image_grid, load_mnist, split_validation
-from denoising_diffusion.cli import SamplingOptions, sample_digits
+from denoising_diffusion.cli import _SamplingOptions, _sample_digits
 from denoising_diffusion.data import to_floats
 from denoising_diffusion.frechet import load_reference, report
 from denoising_diffusion.pretrained import pretrained_names
@@ -35,14 +35,14 @@ class Measure(NamedTuple):
     "What is measured: samples of a model, or digits that no model made"
     source: str  # a model, or test, training or noise
     n: int = 10_000
-    options: SamplingOptions | None = None  # None for digits that no model made
+    options: _SamplingOptions | None = None  # None for digits that no model made
 
 
 def model(source: str, n: int = 10_000, *, sampler: str = "ddim", steps: int = 20, eta: float = 1.0,
           guidance: float = 1.0, power: float = 1.0, half: bool = True) -> Measure:
     "Samples of a model, by default in 20 steps of DDIM with η = 1, in bfloat16"
     eta = eta if samplers[sampler].takes_eta else 0.0
-    options = SamplingOptions(sampler, steps, eta, power, guidance, half)
+    options = _SamplingOptions(sampler, steps, eta, power, guidance, half)
     return Measure(source, n, options)
 
 
@@ -164,7 +164,7 @@ def run(name: str, measure: Measure) -> dict:
     if options is None:
         images, labels = real_digits(source)
         return dict(source=source, n=len(images)) | by_references(images, labels)
-    images, labels, record = sample_digits(source, n, load_reference(REFERENCES[0]), options)
+    images, labels, record = _sample_digits(source, n, load_reference(REFERENCES[0]), options)
     found = dict(source=source, n=len(images)) | record | by_references(images, labels)
     if n < 10_000: return found
     image_grid(images[:64], 8, scale=2).save(RESULTS/image_name(name))

@@ -36,7 +36,7 @@ from denoising_diffusion.checkpoints import read_checkpoint
 from denoising_diffusion.data import is_bf16_fast, to_floats
 from denoising_diffusion.files import weights_folder, write_file
 from denoising_diffusion.plots import save_image
-from denoising_diffusion.recipes import folder_recipe, picture_diffusion
+from denoising_diffusion.recipes import find_recipe, picture_diffusion
 from denoising_diffusion.samplers import sampler_rule
 from denoising_diffusion.sampling import time_grid
 from denoising_diffusion.schedules import clipped_snr_weights, cumulate_alphas
@@ -95,7 +95,7 @@ def original() -> GaussianDiffusion:
 @lru_cache
 def recipe_settings() -> dict:
     "The options of `ddpm_train` for the folder of the training images"
-    return folder_recipe(str(RUNS/"train"), size=SIDE).settings
+    return find_recipe(str(RUNS/"train"), size=SIDE).settings
 
 
 def ablated(name: str, epochs: int = 8, channels: int = 24) -> GaussianDiffusion:

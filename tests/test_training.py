@@ -63,7 +63,8 @@ def epoch_of(checkpoint) -> int: return torch.load(checkpoint, weights_only=True
 
 def test_killed_training_resumes(tmp_path, whole):
     checkpoint, out = tmp_path/"checkpoint.pt", tmp_path/"out.pt"
-    kill_when(start(checkpoint, out, pause=0.05), lambda: checkpoint.exists() and epoch_of(checkpoint) >= 2)
+    kill_when(start(checkpoint, out, pause=0.05),
+              lambda: checkpoint.exists() and epoch_of(checkpoint) >= 2)
     assert 2 <= epoch_of(checkpoint) < 6 and not out.exists()
     resumed = run(checkpoint, out)
     assert resumed["losses"] == whole["losses"] and resumed["val"] == whole["val"]

@@ -284,9 +284,10 @@ def methods(home: Module, cls: ast.ClassDef) -> dict[str, ast.FunctionDef]:
     own += [(other, node) for other, node in others if cls.name in patched_into(node)]
     public = [(other, node) for other, node in own if is_public(node.name)]
     found = {key(node): function(other, node, cls) for other, node in public}
-    if is_module(home, cls) and "forward" in found:
+    if is_network(home, cls) and "forward" in found:
         found["__call__"] = copy(found["forward"])
         found["__call__"].name = "__call__"
+        if is_network(home, cls, "Sequential"): del found["forward"]  # whose own takes one argument
     return found
 
 
@@ -306,10 +307,10 @@ def values(home: Module, cls: ast.ClassDef) -> dict[str, ast.AnnAssign]:
 def is_public(name: str) -> bool: return name[0] != "_" or name.endswith("__")
 
 
-def is_module(home: Module, cls: ast.ClassDef) -> bool:
-    "Whether a class is a network"
+def is_network(home: Module, cls: ast.ClassDef, kind: str = "Module") -> bool:
+    "Whether a class is a `torch.nn` module, or one of another kind"
     from torch import nn
-    return issubclass(getattr(home.runtime, cls.name), nn.Module)
+    return issubclass(getattr(home.runtime, cls.name), getattr(nn, kind))
 
 
 def class_stub(home: Module, cls: ast.ClassDef) -> ast.ClassDef:

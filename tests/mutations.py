@@ -1,0 +1,92 @@
+"""Mistakes planted in the code, each of which a test without data must catch.
+
+    python tests/mutations.py [word in the name …]
+
+For each mistake the repository is copied, the exported cell and its module are changed, and the notebook named
+with it is tested. A mistake that no test catches is printed, and the exit status is 1. It takes some minutes."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = "denoising_diffusion"
+
+
+class Mutation(NamedTuple):
+    "A mistake: in an exported cell of a notebook, `old` becomes `new`"
+    name: str
+    notebook: str
+    old: str
+    new: str
+    place: str = ""  # what the cell must hold as well, where `old` alone stands in several
+
+
+MUTATIONS = []
+
+
+def _is_place(cell: dict, mutation: Mutation) -> bool:
+    source = "".join(cell["source"])
+    exported = cell["cell_type"] == "code" and source.startswith("#| export")
+    return exported and mutation.old in source and mutation.place in source
+
+
+def mutate_notebook(path: Path, mutation: Mutation) -> str:
+    "Change the one exported cell that the mutation means; returns the cell as it was"
+    nb = json.loads(path.read_text(encoding="utf-8"))
+    cells = [cell for cell in nb["cells"] if _is_place(cell, mutation)]
+    if len(cells) != 1:
+        raise SystemExit(f"{mutation.name}: {len(cells)} exported cells of {path.name} hold {mutation.old!r}")
+    before = "".join(cells[0]["source"])
+    cells[0]["source"] = before.replace(mutation.old, mutation.new, 1)
+    path.write_text(json.dumps(nb), encoding="utf-8")
+    return before
+
+
+def mutate_module(package: Path, mutation: Mutation, cell: str) -> None:
+    "Change the same piece of the module that was exported from the cell"
+    piece = cell.split("\n", 1)[1].strip()
+    paths = [p for p in package.glob("*.py") if piece in p.read_text(encoding="utf-8")]
+    if len(paths) != 1: raise SystemExit(f"{mutation.name}: the cell stands in {len(paths)} modules")
+    text = paths[0].read_text(encoding="utf-8")
+    changed = piece.replace(mutation.old, mutation.new, 1)
+    paths[0].write_text(text.replace(piece, changed), encoding="utf-8")
+
+
+def copy_repository(folder: Path) -> None:
+    "The package and the notebooks, without their history"
+    ignore = shutil.ignore_patterns("__pycache__", "*.pyi")
+    for name in (PACKAGE, "nbs"): shutil.copytree(ROOT/name, folder/name, ignore=ignore, symlinks=True)
+    for name in ("settings.ini", "README.md", "_quarto.yml"): shutil.copy(ROOT/name, folder/name)
+
+
+def is_caught(mutation: Mutation) -> bool:
+    "Whether the notebook fails with the mistake in it"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        copy_repository(folder)
+        notebook = folder/"nbs"/f"{mutation.notebook}.ipynb"
+        mutate_module(folder/PACKAGE, mutation, mutate_notebook(notebook, mutation))
+        environment = dict(os.environ, PYTHONPATH=str(folder), MPLBACKEND="agg", OMP_NUM_THREADS="1")
+        environment.pop("DENOISING_DIFFUSION_DATA", None)
+        command = ["nbdev_test", "--path", str(notebook), "--do_print"]
+        done = subprocess.run(command, cwd=folder/"nbs", env=environment, capture_output=True, text=True)
+        return done.returncode != 0
+
+
+def main(words: list):
+    chosen = [m for m in MUTATIONS if all(word in m.name for word in words)]
+    survived = []
+    for mutation in chosen:
+        caught = is_caught(mutation)
+        print("caught  " if caught else "SURVIVED", mutation.name, flush=True)
+        if not caught: survived.append(mutation.name)
+    print(f"{len(chosen) - len(survived)} of {len(chosen)} caught")
+    if survived: raise SystemExit(1)
+
+
+if __name__ == "__main__": main(sys.argv[1:])
