@@ -109,6 +109,10 @@ class Match:
     index: Tensor  # (N,) which of the others it is
     mirrored: Tensor  # (N,) whether its mirror image is the nearest
 
+    def __iter__(self) -> Iterator[Tensor]:
+        "Its three tensors, as a tuple would give them"
+        return iter((self.distance, self.index, self.mirrored))
+
 # %% ../nbs/40_metrics.ipynb #2c18f9b1
 def _nearest(x: Tensor, others: Tensor, mirror_images: Tensor) -> Match:
     plain = torch.cdist(x, others).min(1)
@@ -126,8 +130,7 @@ def nearest_neighbors(
 ) -> Match:
     "The nearest of `others`, or of their mirror images, to each of `x`"
     parts = [_nearest(part, others, mirror_images) for part in x.split(250)]
-    columns = [[getattr(part, name) for part in parts] for name in Match.__annotations__]
-    return Match(*map(torch.cat, columns))
+    return Match(*(torch.cat(column) for column in zip(*parts)))
 
 # %% ../nbs/40_metrics.ipynb #57511f8a
 def confusion_matrix(
