@@ -9,7 +9,7 @@ __all__ = ['scaled_dot_attention', 'MultiheadAttention']
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import check_divides, conv3x3
+from .blocks import _check_divides, conv3x3
 
 # %% ../nbs/11_attention.ipynb #791f5c03
 def _attention_weights(
@@ -58,7 +58,7 @@ class MultiheadAttention(nn.Module):
         nhead: int = 4,  # heads; divides `dim`
     ):
         super().__init__()
-        check_divides("nhead", nhead, dim)
+        _check_divides("nhead", nhead, dim)
         self.dim = dim
         self.nhead = nhead
         self.qkv = conv3x3(dim, 3 * dim, bias=False)

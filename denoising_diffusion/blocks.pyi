@@ -62,9 +62,6 @@ class ConditionalSkipConnection(nn.Module):
 def expand_labels(x: Tensor, labels: Tensor | int | None, num_classes: int | None) -> Tensor | None:
     """Labels as a network needs them: one for each sample, or a `ValueError`"""
 
-def expand_times(x: Tensor, t: int | Tensor, num_timesteps: int) -> Tensor:
-    """Times as a network needs them: one for each sample, or a `ValueError`"""
-
 class ConditionalLinear(nn.Module):
     """swish(Linear(x) + Linear(embedding of t) + row of the label)"""
     linear: nn.Linear
@@ -97,9 +94,6 @@ class ConditionalMLP(ConditionalChain):
 
 def conv3x3(in_channels: int, out_channels: int, bias: bool=True) -> nn.Conv2d:
     """A 3×3 convolution that keeps the size"""
-
-def check_divides(name: str, parts: int, channels: int) -> None:
-    """A `ValueError` if `parts` does not divide `channels`, with the nearest numbers that do"""
 
 class ConvEmbed(nn.Module):
     """activation(norm(conv3×3(x)) + Linear(swish(emb)))"""

@@ -9,13 +9,6 @@ class Level(NamedTuple):
     signal: float | Tensor
     noise: float | Tensor
 
-class _Prediction(NamedTuple):
-    """What a network predicts: its target in training, and the x̂_0 that its output stands for"""
-    target: Callable[[Tensor, Tensor, Level], Tensor]
-    start: Callable[[Tensor, Tensor, Level], Tensor]
-
-predictions: dict[str, _Prediction]
-
 class GaussianDiffusion(nn.Module):
     """A diffusion of data of one shape, and its denoising network (arXiv 2006.11239)"""
     data_shape: tuple[int, ...]

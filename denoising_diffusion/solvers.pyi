@@ -15,7 +15,7 @@ class _StepTaken(NamedTuple):
     mean: Tensor
     std: float
 
-class MultistepRule:
+class _MultistepRule:
     """A first-order rule with a predictor and, if `correct`, a corrector; one time for all samples"""
     rule: Callable[..., Any]
     correct: bool
@@ -26,16 +26,16 @@ class MultistepRule:
     def __init__(self, rule: Callable[..., Any], correct: bool, name: str='multistep') -> None:
         ...
 
-    def reset(self, times: list[int]) -> tuple[MultistepRule, list[int]]:
+    def reset(self, times: list[int]) -> tuple[_MultistepRule, list[int]]:
         """The rule with an empty memory, and the same times"""
 
     def __call__(self, x: Tensor, x_start: Tensor, level_t: Level, level_s: Level) -> tuple[Tensor, float]:
         """Mean and standard deviation of x_s"""
 
-def dpm_solver_rule(eta: float=0.0) -> MultistepRule:
+def dpm_solver_rule(eta: float=0.0) -> _MultistepRule:
     """DPM-Solver++(2M), for η = 1 SDE-DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095)"""
 
-def unipc_rule(eta: float=0.0) -> MultistepRule:
+def unipc_rule(eta: float=0.0) -> _MultistepRule:
     """UniPC of order 2 with B(h) = e^h − 1 (arXiv 2302.04867), and its version with fresh noise"""
 
 class _HeunStart(NamedTuple):
@@ -44,7 +44,7 @@ class _HeunStart(NamedTuple):
     noise: Tensor
     level: Level
 
-class HeunRule:
+class _HeunRule:
     """Each step twice, again with the mean noise of its two ends; one time for all samples"""
     rule: Callable[..., Any]
     start: _HeunStart | None
@@ -53,11 +53,11 @@ class HeunRule:
     def __init__(self) -> None:
         ...
 
-    def reset(self, times: list[int]) -> tuple[HeunRule, list[int]]:
+    def reset(self, times: list[int]) -> tuple[_HeunRule, list[int]]:
         """The rule with an empty memory, and each time between the first and the last twice"""
 
     def __call__(self, x: Tensor, x_start: Tensor, level_t: Level, level_s: Level) -> tuple[Tensor, float]:
         """Mean and standard deviation of x_s; where s = t, those of the last step, corrected"""
 
-def heun_rule() -> HeunRule:
+def heun_rule() -> _HeunRule:
     """The deterministic sampler of Karras et al. (2022, arXiv 2206.00364, algorithm 1)"""

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .attention import MultiheadAttention
 from .blocks import (
     ConditionalChain, ConditionalSkipConnection, ConvEmbed, ResBlock, SinusoidalPositionEmbedding,
-    conv3x3, down, expand_labels, expand_times, up)
+    conv3x3, down, expand_labels, _expand_times, up)
 from .schedules import check_counts
 
 # %% ../nbs/12_unet.ipynb #d6b9ba01
@@ -222,7 +222,7 @@ class _ImageNetwork(nn.Module):
     def _check(self, x: Tensor, t: int | Tensor) -> Tensor:
         "The times `t`, one for each sample, if they and the images `x` fit the network"
         _check_images(x, self.in_channels, self.side_multiple)
-        return expand_times(x, t, self.num_timesteps)
+        return _expand_times(x, t, self.num_timesteps)
 
     def forward(
         self,
