@@ -1,4 +1,4 @@
-"""The law of the house: a module imports only from lower floors. A floor is the number of a module's notebook.
+"""The law of the house: a module imports only from lower floors, the numbers of their notebooks.
 
     python tests/floors.py
 
@@ -45,7 +45,7 @@ def _imported(node: ast.stmt) -> list:
 
 
 def own_imports(source: str) -> list:
-    """What a module imports of its own package, wherever the import stands: (line, module or '', names).
+    """What a module imports of its own package, wherever it does: (line, module or '', names).
     '' stands for the package itself, whose `__init__` may import anything."""
     nodes = [n for n in ast.walk(ast.parse(source)) if isinstance(n, (ast.Import, ast.ImportFrom))]
     return sorted((n.lineno, module, names) for n in nodes for module, names in _imported(n))
@@ -63,13 +63,14 @@ def violations(sources: dict, floor: dict) -> list:
             if target not in floor:
                 out.append(f"{where}: imports {target or PACKAGE!r}, which is on no floor")
             elif floor[target] >= floor[name]:
-                out.append(f"{where}: floor {floor[name]:02} imports {target}, of floor {floor[target]:02}")
+                out.append(f"{where}: floor {floor[name]:02} imports {target}, "
+                           f"of floor {floor[target]:02}")
             if "*" in names: out.append(f"{where}: star import of {target}")
     return out
 
 
 def table(sources: dict, floor: dict) -> dict:
-    "For each floor the floors that its module imports from, as the table of CONTRIBUTING.md has them"
+    "For each floor those that its module imports from, as the table of CONTRIBUTING.md says"
     found = {}
     for name, source in sources.items():
         below = {floor[target.split(".")[0]] for _, target, _ in own_imports(source)}
@@ -87,7 +88,11 @@ def main():
     found = table(sources(root/PACKAGE), floors(root/"nbs"))
     path = root/"CONTRIBUTING.md"
     text = path.read_text(encoding="utf-8")
-    def rewrite(row): return row[0][:row.start(2) - row.start()].rstrip() + f" {found.get(row[1], row[2])} |"
+
+    def rewrite(row):
+        before = row[0][:row.start(2) - row.start()].rstrip()
+        return f"{before} {found.get(row[1], row[2])} |"
+
     path.write_text(ROW.sub(rewrite, text), encoding="utf-8")
 
 

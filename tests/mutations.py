@@ -2,8 +2,9 @@
 
     python tests/mutations.py [word in the name …]
 
-For each mistake the repository is copied, the exported cell and its module are changed, and the notebook named
-with it is tested. A mistake that no test catches is printed, and the exit status is 1. It takes some minutes."""
+For each mistake the repository is copied, the exported cell and its module are changed, and the
+notebook named with it is tested. A mistake that no test catches is printed, and the exit status is
+1. It takes some minutes."""
 import json
 import os
 import shutil
@@ -40,7 +41,7 @@ def mutate_notebook(path: Path, mutation: Mutation) -> str:
     nb = json.loads(path.read_text(encoding="utf-8"))
     cells = [cell for cell in nb["cells"] if _is_place(cell, mutation)]
     if len(cells) != 1:
-        raise SystemExit(f"{mutation.name}: {len(cells)} exported cells of {path.name} hold {mutation.old!r}")
+        raise SystemExit(f"{mutation.name}: {len(cells)} exported cells hold {mutation.old!r}")
     before = "".join(cells[0]["source"])
     cells[0]["source"] = before.replace(mutation.old, mutation.new, 1)
     path.write_text(json.dumps(nb), encoding="utf-8")
@@ -51,7 +52,8 @@ def mutate_module(package: Path, mutation: Mutation, cell: str) -> None:
     "Change the same piece of the module that was exported from the cell"
     piece = cell.split("\n", 1)[1].strip()
     paths = [p for p in package.glob("*.py") if piece in p.read_text(encoding="utf-8")]
-    if len(paths) != 1: raise SystemExit(f"{mutation.name}: the cell stands in {len(paths)} modules")
+    if len(paths) != 1:
+        raise SystemExit(f"{mutation.name}: the cell stands in {len(paths)} modules")
     text = paths[0].read_text(encoding="utf-8")
     changed = piece.replace(mutation.old, mutation.new, 1)
     paths[0].write_text(text.replace(piece, changed), encoding="utf-8")
@@ -60,7 +62,8 @@ def mutate_module(package: Path, mutation: Mutation, cell: str) -> None:
 def copy_repository(folder: Path) -> None:
     "The package and the notebooks, without their history"
     ignore = shutil.ignore_patterns("__pycache__", "*.pyi")
-    for name in (PACKAGE, "nbs"): shutil.copytree(ROOT/name, folder/name, ignore=ignore, symlinks=True)
+    for name in (PACKAGE, "nbs"):
+        shutil.copytree(ROOT/name, folder/name, ignore=ignore, symlinks=True)
     for name in ("settings.ini", "README.md", "_quarto.yml"): shutil.copy(ROOT/name, folder/name)
 
 
@@ -71,10 +74,11 @@ def is_caught(mutation: Mutation) -> bool:
         copy_repository(folder)
         notebook = folder/"nbs"/f"{mutation.notebook}.ipynb"
         mutate_module(folder/PACKAGE, mutation, mutate_notebook(notebook, mutation))
-        environment = dict(os.environ, PYTHONPATH=str(folder), MPLBACKEND="agg", OMP_NUM_THREADS="1")
+        settings = dict(PYTHONPATH=str(folder), MPLBACKEND="agg", OMP_NUM_THREADS="1")
+        environment = os.environ | settings
         environment.pop("DENOISING_DIFFUSION_DATA", None)
         command = ["nbdev_test", "--path", str(notebook), "--do_print"]
-        done = subprocess.run(command, cwd=folder/"nbs", env=environment, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=folder/"nbs", env=environment, capture_output=True)
         return done.returncode != 0
 
 

@@ -8,7 +8,7 @@ FLOOR = dict(schedules=0, diffusion=1, sampling=3)
 def test_the_house(root):
     floor, modules = floors(root/"nbs"), sources(root/"denoising_diffusion")
     assert floor, "no notebook exports a module"
-    assert set(modules) == set(floor), "each module has a notebook, and each notebook's module is exported"
+    assert set(modules) == set(floor), "a module without a notebook, or a notebook not exported"
     assert not violations(modules, floor)
 
 
@@ -22,8 +22,9 @@ def test_a_wrong_table_is_caught():
     found = table(dict(sampling="from .schedules import a\nfrom .diffusion import b", schedules=""),
                   FLOOR)
     assert found == {"03": "00, 01", "00": ""}
-    assert stated("| m | `03_sampling` | the loop | 00, 01 |\n| | `00_schedules` | betas | |") == found
-    assert stated("| m | `03_sampling` | the loop | 00 |\n| | `00_schedules` → `b` | betas | |") != found
+    rows = "| m | `03_sampling` | the loop | 00, 01 |\n| | `00_schedules` → `b` | betas | |"
+    assert stated(rows) == found
+    assert stated(rows.replace("00, 01", "00")) != found
 
 
 @pytest.mark.parametrize("name, source, says", [
@@ -49,7 +50,8 @@ def test_a_planted_violation_is_caught(name, source, says):
 
 
 def test_what_the_house_allows():
-    source = "import torch\nfrom torch import *\nfrom .schedules import a, b\nfrom denoising_diffusion.diffusion import c"
+    source = ("import torch\nfrom torch import *\nfrom .schedules import a, b\n"
+              "from denoising_diffusion.diffusion import c")
     assert violations(dict(sampling=source), FLOOR) == []
     assert [m for _, m, _ in own_imports(source)] == ["schedules", "diffusion"]
 

@@ -6,7 +6,8 @@ from conftest import ROOT, read_nb
 
 NOTEBOOKS = sorted((ROOT/"nbs").glob("*.ipynb"))
 NUMBERED = [p for p in NOTEBOOKS if re.match(r"\d\d_", p.name)]
-MACHINE = re.compile(r"(?<![\w.])/(?:home|root|Users|work|tmp|var|private|mnt|opt|content)/\w+|[A-Z]:\\\\Users")
+ROOTS = "home|root|Users|work|tmp|var|private|mnt|opt|content"
+MACHINE = re.compile(rf"(?<![\w.])/(?:{ROOTS})/\w+|[A-Z]:\\\\Users")
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 each_numbered = pytest.mark.parametrize("path", NUMBERED, ids=lambda p: p.stem)
 
@@ -53,7 +54,7 @@ def test_no_warning_or_address_in_the_outputs(path):
 
 @each
 def test_pictures_are_stored_as_jupyter_stores_them(path):
-    "As one string each: `nbdev_clean` gives up on a notebook, with no more than a warning, where a picture is a list of lines"
+    "As one string each: `nbdev_clean` only warns and gives up where one is a list of lines"
     data = [item for o in outputs(read_nb(path)) for item in o.get("data", {}).items()]
     pictures = [(k, v) for k, v in data if k.startswith("image/") and "svg" not in k]
     assert [k for k, v in pictures if not isinstance(v, str)] == []
@@ -68,7 +69,7 @@ def test_no_path_of_one_machine(path):
 
 @each
 def test_title_cell(path):
-    "Only `# Title` and `> subtitle`: nbdev takes the cell for the page's head, and drops whatever else stands in it"
+    "Only `# Title` and `> subtitle`: nbdev makes it the page's head, and drops everything else"
     first = next(c for c in read_nb(path)["cells"] if c["cell_type"] == "markdown")
     assert re.fullmatch(r"# [^\n]+\n+> [^\n]+\n?", first["source"])
 

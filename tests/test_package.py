@@ -1,4 +1,4 @@
-"What the installed package is: quiet at import, typed, complete as a wheel, with commands that exist."
+"The installed package: quiet at import, typed, complete as a wheel, with commands that exist."
 import ast
 import shutil
 import subprocess
@@ -10,15 +10,17 @@ from importlib.metadata import entry_points
 
 import pytest
 
-EXPORTS = """linear_beta_schedule cosine_beta_schedule logsnr_beta_schedule GaussianDiffusion
-randomly_set_unconditioned Step reverse_process p_sample p_sample_loop p_sample_loop_all time_grid sample
-ddim_sample ddim_sample_loop ddim_rule unipc_rule dpm_solver_rule heun_rule ddpm_rule
-SinusoidalPositionEmbedding ConditionalChain ConditionalSkipConnection ConditionalMLP ConvEmbed ResBlock
-scaled_dot_attention MultiheadAttention UNet UNetFixed UNetConditioned split_validation train batched_loss
-batched_metric load_pretrained save_pretrained make_spiral make_shapes load_mnist images_from_folder
-labelled_images_from_folder image_grid LeNet5 Reference frechet_distance fld report precision_recall
-picture_distance stepper Film make_film sample_film forward_film schedule_film guidance_film ddim_film
-ddpm_sample ddpm_train ddpm_fld""".split()
+EXPORTS = """
+linear_beta_schedule cosine_beta_schedule logsnr_beta_schedule GaussianDiffusion
+randomly_set_unconditioned Step reverse_process p_sample p_sample_loop p_sample_loop_all
+time_grid sample ddim_sample ddim_sample_loop ddim_rule unipc_rule dpm_solver_rule heun_rule
+ddpm_rule SinusoidalPositionEmbedding ConditionalChain ConditionalSkipConnection ConditionalMLP
+ConvEmbed ResBlock scaled_dot_attention MultiheadAttention UNet UNetFixed UNetConditioned
+split_validation train batched_loss batched_metric load_pretrained save_pretrained make_spiral
+make_shapes load_mnist images_from_folder labelled_images_from_folder image_grid LeNet5
+Reference frechet_distance fld report precision_recall picture_distance stepper Film make_film
+sample_film forward_film schedule_film guidance_film ddim_film ddpm_sample ddpm_train ddpm_fld
+""".split()
 HEAVY = ["matplotlib", "PIL", "pooch", "scipy", "diffusers", "IPython", "ipywidgets", "nbdev"]
 
 # Any socket, and any use of CUDA, ends the process; what was imported is printed.
@@ -50,7 +52,8 @@ def run_watched(code, cwd):
 
 
 @pytest.mark.parametrize("code", [
-    "import denoising_diffusion", "from denoising_diffusion import GaussianDiffusion, UNet, p_sample_loop"])
+    "import denoising_diffusion",
+    "from denoising_diffusion import GaussianDiffusion, UNet, p_sample_loop"])
 def test_import_is_quiet(code, tmp_path):
     "No network, no CUDA, and nothing that sampling alone has no use for"
     assert not run_watched(code, tmp_path) & set(HEAVY)
@@ -115,7 +118,8 @@ def wheel(root, tmp_path_factory):
 
 
 def test_wheel_holds_every_module_and_py_typed(root, wheel):
-    assert (root/"denoising_diffusion"/"py.typed").exists() and "denoising_diffusion/py.typed" in wheel
+    assert (root/"denoising_diffusion"/"py.typed").exists()
+    assert "denoising_diffusion/py.typed" in wheel
     assert {f"denoising_diffusion/{p.name}"
             for p in (root/"denoising_diffusion").glob("*.py")} <= set(wheel)
 

@@ -1,4 +1,4 @@
-"README.md says what the front page says, and its first two blocks can be run from a clone as they stand."
+"README.md says what the front page says; its first two blocks run from a clone as they stand."
 import json
 import re
 import subprocess
@@ -12,8 +12,8 @@ COMMANDS = {"pip", "python", "ddpm_sample", "ddpm_train", "nbdev_test", "pytest"
 
 
 @pytest.fixture(scope="session")
-def blocks(root,
-           readme_tool): return readme_tool.code_blocks((root/"README.md").read_text(encoding="utf-8"))
+def blocks(root, readme_tool):
+    return readme_tool.code_blocks((root/"README.md").read_text(encoding="utf-8"))
 
 
 def commands(block):
@@ -57,16 +57,18 @@ def test_the_blocks_do_what_they_are_for(blocks):
 def test_links_are_turned_to_the_top_folder(readme_tool):
     turn = readme_tool.relink
     assert turn("![x](images/a.png)") == "![x](nbs/images/a.png)"
-    assert turn("[![x](images/a.png)](60_spiral.ipynb)") == "[![x](nbs/images/a.png)](nbs/60_spiral.ipynb)"
+    pictured = turn("[![x](images/a.png)](60_spiral.ipynb)")
+    assert pictured == "[![x](nbs/images/a.png)](nbs/60_spiral.ipynb)"
     assert turn("[s](01_schedules.ipynb#linear)") == "[s](nbs/01_schedules.ipynb#linear)"
     assert turn("[c](../CONTRIBUTING.md)") == "[c](CONTRIBUTING.md)"
     assert turn('<img src="images/a.png">') == '<img src="nbs/images/a.png">'
-    assert turn("[p](https://arxiv.org/abs/2006.11239) [q](#here)") == "[p](https://arxiv.org/abs/2006.11239) [q](#here)"
+    for outside in ("[p](https://arxiv.org/abs/2006.11239)", "[q](#here)"):
+        assert turn(outside) == outside
     assert turn("```python\nx[a](b)\n```\n") == "```python\nx[a](b)\n```\n"
 
 
 def test_the_table_of_models_says_what_was_measured(root):
-    "Each figure of the table stands in nbs/results/numbers.json, and each model that is shipped has a row"
+    "Each figure of the table stands in nbs/results/numbers.json, and each model has a row"
     results = json.loads((root/"nbs"/"results"/"numbers.json").read_text(encoding="utf-8"))
     rows = re.findall(r"^\| `(\w+)` \| ([\d,]+) \|(.*)$",
                       (root/"README.md").read_text(encoding="utf-8"), flags=re.M)

@@ -1,4 +1,4 @@
-"""The pages of the site, as far as they go without Quarto: tools/docs.py makes them, and here they are looked through."""
+"""The pages of the site, as far as they go without Quarto, made by tools/docs.py."""
 import importlib
 import re
 import subprocess
@@ -29,7 +29,10 @@ def tools(monkeypatch):
 @pytest.fixture
 def page(made, tools):
     "The HTML of a page, by the name of its notebook; nbdev leaves the number out"
-    return lambda name: (ROOT/"_proc"/"_html"/f"{re.sub(r'^[0-9]+_', '', name)}.html").read_text(encoding="utf-8")
+    def read(name):
+        path = ROOT/"_proc"/"_html"/f"{re.sub(r'^[0-9]+_', '', name)}.html"
+        return path.read_text(encoding="utf-8")
+    return read
 
 
 def title_cell(name):
@@ -40,7 +43,7 @@ def title_cell(name):
 
 
 def test_the_docs_step_finds_no_fault(made):
-    "No page is empty, fetches from elsewhere, or lacks its subtitle, a picture, an alt text or the target of a link"
+    "No page is empty, fetches from elsewhere, or lacks a subtitle, picture, alt text or target"
     assert made.returncode == 0, made.stderr[-3000:]
 
 
@@ -87,21 +90,31 @@ def test_home_page(page, readme_tool):
 
 def test_light_and_dark():
     "Both themes are the default one, which fetches nothing; the dark one changes its colours only"
-    theme = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))["format"]["html"]["theme"]
+    settings = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))
+    theme = settings["format"]["html"]["theme"]
     assert theme == dict(light="default", dark="dark.scss")
     dark, styles = ((ROOT/"nbs"/name).read_text(encoding="utf-8")
                     for name in ("dark.scss", "styles.css"))
     assert not re.search(r"url\(|@import|@font-face|font-family", dark + styles)
-    light_of = lambda name: sum(bytes.fromhex(re.search(rf"^\${name}: #(\w{{6}});", dark,
-                                                        re.M).group(1)))
-    assert light_of("body-bg") < 120 and light_of("body-color") > 600
-    assert set(re.findall(r"var\((--\w+)\)", styles)) == set(re.findall(r"(--\w+):",
-                                                                        re.search(r"quarto-dark \{(.*)\}", styles).group(1)))
+
+
+def test_the_dark_theme_sets_every_color_that_the_styles_use():
+    dark, styles = ((ROOT/"nbs"/name).read_text(encoding="utf-8")
+                    for name in ("dark.scss", "styles.css"))
+    def brightness(name):
+        color = re.search(rf"^\${name}: #(\w{{6}});", dark, re.M).group(1)
+        return sum(bytes.fromhex(color))
+
+    assert brightness("body-bg") < 120 and brightness("body-color") > 600
+    in_dark = re.search(r"quarto-dark \{(.*)\}", styles).group(1)
+    used, defined = re.findall(r"var\((--\w+)\)", styles), re.findall(r"(--\w+):", in_dark)
+    assert set(used) == set(defined)
 
 
 def test_quarto_runs_the_check_of_what_it_made(tools):
     "From _proc/, where nbdev calls it"
-    script = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))["project"]["post-render"]
+    settings = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))
+    script = settings["project"]["post-render"]
     assert (ROOT/"_proc"/script).resolve() == ROOT/"tools"/"offline.py"
 
 
@@ -109,9 +122,12 @@ def test_offline(tools, tmp_path):
     offline = tools("offline")
     ours = ('<script src="site_libs/quarto.js"></script><link rel="canonical" href="https://example.org">'
             '<a href="https://example.org"><img alt="a" src="data:,"></a>')
-    loaders = ('<script src="https://cdn.example/libs/require.js/2.3.6/require.min.js" crossorigin="anonymous"></script>\n'
-               '<script src="https://cdn.example/npm/jquery@3.5.1/dist/jquery.min.js" data-relocate-top="true"></script>\n'
-               "<script type=\"application/javascript\">define('jquery', [],function() {return window.jQuery;})</script>\n")
+    require = "https://cdn.example/libs/require.js/2.3.6/require.min.js"
+    jquery = "https://cdn.example/npm/jquery@3.5.1/dist/jquery.min.js"
+    define = "define('jquery', [],function() {return window.jQuery;})"
+    loaders = (f'<script src="{require}" crossorigin="anonymous"></script>\n'
+               f'<script src="{jquery}" data-relocate-top="true"></script>\n'
+               f'<script type="application/javascript">{define}</script>\n')
     assert len(offline.fetches(loaders)) == 2 and offline.fetches(ours) == []
     assert offline.take_out_loaders(ours + loaders + ours) == ours + ours
     (tmp_path/"page.html").write_text(loaders + ours)
@@ -119,8 +135,10 @@ def test_offline(tools, tmp_path):
     assert (tmp_path/"page.html").read_text() == ours
     outside = ['<script src="//a.example/b.js">', '<img src="http://a.example/b.png">',
                '<link rel="stylesheet" href="https://a.example/b.css">',
-               '<style>@import "https://a.example/b.css";</style>', '<p style="background: url(https://a.example/b.png)">',
-               '<img srcset="b.png, https://a.example/b.png 2x">', '<video poster="https://a.example/b.png">', '<object data="https://a.example/b">']
+               '<style>@import "https://a.example/b.css";</style>',
+               '<p style="background: url(https://a.example/b.png)">',
+               '<img srcset="b.png, https://a.example/b.png 2x">',
+               '<video poster="https://a.example/b.png">', '<object data="https://a.example/b">']
     assert [len(offline.fetches(html)) for html in outside] == [1] * len(outside)
     (tmp_path/"b.css").write_text("body { background: url('https://a.example/b.png') }")
     with pytest.raises(SystemExit,
@@ -130,9 +148,11 @@ def test_offline(tools, tmp_path):
 def test_faults(tools, tmp_path):
     "Each of them is found"
     faults = tools("docs").faults
-    whole = '<meta name="description" content="what for"><img src="a.png" alt="a picture"><a href="b.html#c">' + "words " * 200
+    head = '<meta name="description" content="what for"><img src="a.png" alt="a picture">'
+    whole = head + '<a href="b.html#c">' + "words " * 200
     (tmp_path/"a.png").touch()
-    check = lambda html: faults(html, tmp_path, {"b.html": ""})
+    def check(html): return faults(html, tmp_path, {"b.html": ""})
+
     assert check(whole) == []
     assert check(whole.replace("words ", "")) == ["the page is empty"]
     assert check(whole.replace('"a.png"', '"gone.png"')) == ["there is no picture gone.png"]

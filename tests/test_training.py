@@ -1,4 +1,4 @@
-"""A training whose process is killed goes on from its checkpoint and ends with the very same weights."""
+"""A training whose process is killed resumes from its checkpoint and ends with equal weights."""
 import subprocess
 import sys
 import time
@@ -22,9 +22,11 @@ data = torch.rand(256, 2, generator=torch.Generator().manual_seed(0)) * 2 - 1
 labels = torch.arange(256) % 3 + 1
 torch.manual_seed(0)
 diffusion = GaussianDiffusion(cosine_beta_schedule(20), 2, ConditionalMLP(20, 16, num_classes=3))
-history = train(diffusion, (data, labels), (data[:64], labels[:64]), num_epochs=6, batch_size=32, seed=1, loss=loss,
-                checkpoint=checkpoint, resume=True, device="cpu", progress=False)
-torch.save(dict(weights=diffusion.state_dict(), losses=history.mean_batch_loss, val=history.val_loss), out)
+history = train(
+    diffusion, (data, labels), (data[:64], labels[:64]), num_epochs=6, batch_size=32, seed=1,
+    loss=loss, checkpoint=checkpoint, resume=True, device="cpu", progress=False)
+losses = dict(losses=history.mean_batch_loss, val=history.val_loss)
+torch.save(dict(weights=diffusion.state_dict(), **losses), out)
 '''
 
 
