@@ -3,8 +3,8 @@ __version__ = "0.1.0"
 
 from importlib import import_module as _import_module
 
-# What `from denoising_diffusion import …` gives, by module. A module is loaded when one of its names
-# is first asked for, so sampling never waits for plots or data.
+# What `from denoising_diffusion import …` gives, by module. A module is loaded when one of its
+# names is first asked for, so sampling never waits for plots or data.
 _names = {
     "schedules": """linear_beta_schedule cosine_beta_schedule logsnr_beta_schedule schedules
         clipped_snr_weights""",
@@ -15,8 +15,8 @@ _names = {
     "ddim": "ddim_rule ddim_sample ddim_sample_loop",
     "solvers": "dpm_solver_rule unipc_rule heun_rule",
     "samplers": "samplers sample",
-    "blocks": """SinusoidalPositionEmbedding ConditionalChain ConditionalSkipConnection ConditionalMLP
-        ConvEmbed ResBlock down up""",
+    "blocks": """SinusoidalPositionEmbedding ConditionalChain ConditionalSkipConnection
+        ConditionalMLP ConvEmbed ResBlock down up""",
     "attention": "scaled_dot_attention MultiheadAttention",
     "unet": "UNet UNetFixed UNetConditioned",
     "points": """make_spiral make_s_curve make_moons make_shapes distance_to_curve

@@ -54,7 +54,7 @@ def _card_text(name: str, card: dict[str, Any]) -> str:
     rows = [f"| {key.replace('_', ' ')} | {_card_entry(value)} |" for key, value in card.items()]
     return "\n".join([f"# {name}", "", "| | |", "|---|---|", *rows, ""])
 
-# %% ../nbs/33_pretrained.ipynb #f7e4e18a
+# %% ../nbs/33_pretrained.ipynb #6e1f75be
 def _as_stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     "A tensor as a file holds it; floats in `dtype`, or a `ValueError` where that can't hold them"
     tensor = tensor.detach().cpu().contiguous()
@@ -66,7 +66,7 @@ def _as_stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
         raise ValueError(f"{dtype} can't hold weights up to {largest:.4g}: choose another dtype")
     return stored
 
-
+# %% ../nbs/33_pretrained.ipynb #f7e4e18a
 def save_pretrained(
     diffusion: GaussianDiffusion,
     path: str | Path,  # NAME.safetensors; the card goes to NAME.md beside it

@@ -180,7 +180,7 @@ recipes = {
     "numbers_no_attention": partial(_numbers_recipe, attention=False),
 }
 
-
+# %% ../nbs/34_recipes.ipynb #1b3242c3
 def _without_none(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
@@ -246,7 +246,7 @@ def card(
     if history.val_loss: card["validation_loss"] = round(history.val_loss[-1], 5)
     return card
 
-# %% ../nbs/34_recipes.ipynb #0730bf5a
+# %% ../nbs/34_recipes.ipynb #fa505627
 def _named_facts(
     network: dict[str, Any] | None,  # see `network_config`
     prediction: str,
@@ -266,7 +266,7 @@ def _named_facts(
 def _weights_list(weights: Tensor | None) -> list[float] | None:
     return None if weights is None else weights.float().tolist()
 
-
+# %% ../nbs/34_recipes.ipynb #0730bf5a
 @patch
 def refuse_other_run(
     self: Recipe,

@@ -27,7 +27,48 @@ class Mutation(NamedTuple):
     place: str = ""  # what the cell must hold as well, where `old` alone stands in several
 
 
-MUTATIONS = []
+MUTATIONS = [
+    Mutation("scores: precision and recall swapped", "40_metrics",
+             "precision=right / read, recall=right / asked",
+             "precision=right / asked, recall=right / read"),
+    Mutation("scores: accuracy is a product", "40_metrics",
+             "(right.sum() / asked.sum())", "(right.sum() * asked.sum())"),
+    Mutation("scores: f1 without its factor", "40_metrics", "f1 = 2 * right", "f1 = right"),
+    Mutation("reverse_process: clip_denoised=False", "04_sampling",
+             "clip_denoised: bool = True", "clip_denoised: bool = False", "def reverse_process("),
+    Mutation("sample_step: clip_denoised=False", "04_sampling",
+             "clip_denoised: bool = True", "clip_denoised: bool = False", "def sample_step("),
+    Mutation("ddim_rule: eta", "05_ddim", "eta: float = 1.0", "eta: float = 0.5", "def ddim_rule("),
+    Mutation("ddim_sample: eta", "05_ddim", "eta: float = 1.0", "eta: float = 0.5",
+             "def ddim_sample("),
+    Mutation("ddim_sample_loop: eta", "05_ddim",
+             "eta: float = 1.0", "eta: float = 0.5", "def ddim_sample_loop("),
+    Mutation("dpm_solver_rule: eta", "06_solvers",
+             "eta: float = 0.0", "eta: float = 0.5", "def dpm_solver_rule("),
+    Mutation("unipc_rule: eta", "06_solvers",
+             "eta: float = 0.0", "eta: float = 0.5", "def unipc_rule("),
+    Mutation("sampler_rule: eta", "07_samplers",
+             "eta: float = 0.0", "eta: float = 0.5", "def sampler_rule("),
+    Mutation("sample: one is too few", "07_samplers", "check_counts(n=n, ",
+             "check_counts(n=n - 1, "),
+    Mutation("randomly_set_unconditioned: prob_uncond", "03_guidance",
+             "prob_uncond: float = 0.2", "prob_uncond: float = 0.3"),
+    Mutation("train: prob_uncond", "31_training",
+             "prob_uncond: float = 0.2", "prob_uncond: float = 0.3"),
+    Mutation("autoguide: scale", "03_guidance",
+             "scale: float = 1.5", "scale: float = 2.0", "def autoguide("),
+    Mutation("guide: scale", "03_guidance", "scale: float = 1.0", "scale: float = 2.0",
+             "def guide("),
+    Mutation("load_pretrained: train mode", "33_pretrained",
+             "return diffusion.eval()", "return diffusion"),
+    Mutation("ConvEmbed: the sign of the embedding", "10_blocks",
+             "h + shift[", "h - shift[", "class ConvEmbed("),
+    Mutation("UNet: side_multiple", "12_unet",
+             "2 ** (len(channel_multipliers) - 1)", "2 ** len(channel_multipliers)"),
+    Mutation("linear schedule: T = 1", "01_schedules", "highest >= 1", "highest > 1"),
+    Mutation("log-SNR schedule: T = 1", "01_schedules",
+             "num_timesteps > 1 and start <= end", "start <= end"),
+]
 
 
 def _is_place(cell: dict, mutation: Mutation) -> bool:
