@@ -38,7 +38,7 @@ def _random_state(device: torch.device) -> dict[str, Tensor]:
     if device.type == "mps": state["mps"] = torch.mps.get_rng_state()
     return state
 
-# %% ../nbs/30_checkpoints.ipynb #7fae13a4
+
 def _set_random_state(
     state: dict[str, Tensor],  # from `_random_state`
     device: torch.device,
@@ -232,7 +232,7 @@ def check_fingerprint(
         if _is_same(there, here): continue
         if isinstance(there, Tensor): there, here = "one schedule", "another"
         raise ValueError(f"{path} is a checkpoint of another diffusion: {name} is {there} there "
-                         f"and {here} here. To start anew, remove it or name another file")
+                         f"and {here} here. To start again, remove it or name another file")
 
 # %% ../nbs/30_checkpoints.ipynb #335b5c38
 def _name_of(function: Any) -> str:
@@ -301,7 +301,7 @@ def _checkpoint_path(path: str | Path) -> Path:
         raise ValueError(f"the folder of checkpoint {path} can't be made: {error}") from None
     return path
 
-# %% ../nbs/30_checkpoints.ipynb #6ff858d5
+
 def _resume_path(
     resume: bool | str | Path,  # True: `checkpoint`, if it exists; or another file
     checkpoint: Path | None,  # that will be written

@@ -320,7 +320,7 @@ class Batches:
     device: torch.device | None = None  # where batches come out; where the data are, if not given
     dtype: torch.dtype | None = None  # of x; as it is, if not given
     shuffle: bool = False  # not used with a DataLoader
-    check: Callable[[Any], object] | None = None  # is shown the first batch of each round
+    check: Callable[[Any], object] | None = None  # called with the first batch of each pass
 
     def __len__(self) -> int:
         if isinstance(self.data, DataLoader): return len(self.data)

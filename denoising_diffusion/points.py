@@ -187,7 +187,7 @@ def distance_to_curve(
 def sliced_wasserstein(
     x: Tensor,  # (N, 2)
     y: Tensor,  # (N, 2), as many points
-    num_projections: int = 128,  # directions looked along
+    num_projections: int = 128,  # P, the number of directions
     generator: torch.Generator | None = None,  # turns the directions by a random angle
 ) -> float:
     "Sliced Wasserstein distance of order 2 between two sets of points in the plane"

@@ -98,8 +98,8 @@ def pretrained_names() -> list[str]:
 def _find_weights(name: str | Path) -> Path:
     "The file for a name of the package, or for a path; a `ValueError` if there is none"
     path = Path(name).expanduser()
-    if path.suffix.lower() not in (".safetensors",
-                                   ".pt"): path = weights_folder/f"{name}.safetensors"
+    is_path = path.suffix.lower() in (".safetensors", ".pt")
+    if not is_path: path = weights_folder/f"{name}.safetensors"
     if path.is_file(): return path
     known = ", ".join(pretrained_names())
     raise ValueError(f"there is no model {str(name)!r}: take one of {known}, "

@@ -124,7 +124,7 @@ def _finetuned_diffusion(
     dropout: float | None = None,
     **chosen: Any,  # what only a new network can have: must be empty
 ) -> GaussianDiffusion:
-    "A trained diffusion to go on with, or a `ValueError` if it doesn't draw what is asked for"
+    "A trained diffusion to fine-tune, or a `ValueError` if it doesn't draw what is asked for"
     if chosen:
         names = " and ".join(chosen)
         raise ValueError(f"{names} can be chosen for a new network only, not for that of {base}")
@@ -258,9 +258,8 @@ def _named_facts(
     dtype = settings.get("dtype")
     dtype_name = str(dtype).removeprefix("torch.") if dtype else None
     known = facts | options | dict(prediction=prediction) | settings | dict(dtype=dtype_name)
-    shown = {name.replace("_", " "): value for name,
-             value in known.items() if name not in _recipe_only}
-    return plain_value(shown)
+    shown = {name: value for name, value in known.items() if name not in _recipe_only}
+    return plain_value({name.replace("_", " "): value for name, value in shown.items()})
 
 
 def _weights_list(weights: Tensor | None) -> list[float] | None:

@@ -26,7 +26,7 @@ class _Sampler(NamedTuple):
     make: Callable[[float], Callable]  # eta -> rule
     takes_eta: bool = True  # whether eta may be above 0
 
-# %% ../nbs/07_samplers.ipynb #d4ec808b
+
 samplers = {
     "ddpm": _Sampler("DDPM", lambda eta: ddpm_rule, takes_eta=False),
     "ddim": _Sampler("DDIM", ddim_rule),
@@ -48,6 +48,26 @@ def sampler_rule(
         able = [known for known, other in samplers.items() if other.takes_eta]
         raise ValueError(f"eta = {eta} is for the samplers {', '.join(able)}, not for {name}")
     return sampler.make(eta)
+
+# %% ../nbs/07_samplers.ipynb #1759a003
+def _check_request(n: int, chunk: int, dtype: torch.dtype | None, options: dict) -> None:
+    "A `ValueError` if `sample` can't draw this"
+    if n < 1 or chunk < 1: raise ValueError(f"n and chunk must be at least 1, not {n} and {chunk}")
+    if dtype not in (None, torch.bfloat16, torch.float16):
+        raise ValueError(f"dtype must be torch.bfloat16, torch.float16 or None, not {dtype!r}")
+    if "noise" in options:
+        raise ValueError("each chunk draws a noise of its own: give it to `reverse_process`")
+
+
+def _parts(n: int, chunk: int, progress: bool) -> Iterable[slice]:
+    "The places of the samples of each chunk"
+    from tqdm.auto import tqdm
+    parts = [slice(start, min(start + chunk, n)) for start in range(0, n, chunk)]
+    return tqdm(parts, desc="drawing", unit="chunk", disable=not progress)
+
+
+def _autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager:
+    return torch.autocast(device.type, dtype) if dtype else nullcontext()
 
 # %% ../nbs/07_samplers.ipynb #53d98f02
 @delegates(reverse_process, but=["noise", "generator"])
@@ -76,23 +96,3 @@ def sample(
         if samples is None: samples = torch.empty(n, *diffusion.data_shape, dtype=x.dtype)
         samples[part] = x
     return samples
-
-# %% ../nbs/07_samplers.ipynb #1759a003
-def _check_request(n: int, chunk: int, dtype: torch.dtype | None, options: dict) -> None:
-    "A `ValueError` if `sample` can't draw this"
-    if n < 1 or chunk < 1: raise ValueError(f"n and chunk must be at least 1, not {n} and {chunk}")
-    if dtype not in (None, torch.bfloat16, torch.float16):
-        raise ValueError(f"dtype must be torch.bfloat16, torch.float16 or None, not {dtype!r}")
-    if "noise" in options:
-        raise ValueError("each chunk draws a noise of its own: give it to `reverse_process`")
-
-
-def _parts(n: int, chunk: int, progress: bool) -> Iterable[slice]:
-    "The places of the samples of each chunk"
-    from tqdm.auto import tqdm
-    parts = [slice(start, min(start + chunk, n)) for start in range(0, n, chunk)]
-    return tqdm(parts, desc="drawing", unit="chunk", disable=not progress)
-
-
-def _autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager:
-    return torch.autocast(device.type, dtype) if dtype else nullcontext()

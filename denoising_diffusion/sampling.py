@@ -8,7 +8,7 @@ __all__ = ['ddpm_rule', 'sample_step', 'p_sample', 'time_grid', 'evaluations', '
 
 # %% ../nbs/04_sampling.ipynb #36c18aa6
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from numbers import Integral
@@ -264,7 +264,9 @@ def _trajectory(step: Callable, x: Tensor, times: list[int], progress: bool) -> 
         yield Step(s, x, x_start)
 
 
-def _progress_bar(steps: list, progress: bool):
+def _progress_bar(
+    steps: list[tuple[int, int]], progress: bool
+) -> Iterable[tuple[int, int]]:
     if not progress: return steps
     from tqdm.auto import tqdm
     return tqdm(steps, desc="sampling", leave=False)

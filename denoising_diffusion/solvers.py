@@ -171,7 +171,7 @@ class _HeunRule:
         self.start = _HeunStart(x, noise, level_t)
         return self.rule(x, x_start, level_t, level_s)
 
-# %% ../nbs/06_solvers.ipynb #db3469c5
+
 def heun_rule() -> _HeunRule:
     "The deterministic sampler of Karras et al. (2022, arXiv 2206.00364, algorithm 1)"
     return _HeunRule()
