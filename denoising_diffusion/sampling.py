@@ -264,9 +264,7 @@ def _trajectory(step: Callable, x: Tensor, times: list[int], progress: bool) -> 
         yield Step(s, x, x_start)
 
 
-def _progress_bar(
-    steps: list[tuple[int, int]], progress: bool
-) -> Iterable[tuple[int, int]]:
+def _progress_bar(steps: list[Any], progress: bool) -> Iterable[Any]:
     if not progress: return steps
     from tqdm.auto import tqdm
     return tqdm(steps, desc="sampling", leave=False)
