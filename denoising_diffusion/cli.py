@@ -457,9 +457,9 @@ def ddpm_fld(
     return result
 
 # %% ../nbs/52_cli.ipynb #ed4b3406
-_Labelled = tuple[Tensor, Tensor]  # images (N, 1, 28, 28), labels (N,)
+_LabeledSet = tuple[Tensor, Tensor]  # images (N, 1, 28, 28), labels (N,)
 
-def _read_labelled(data: str) -> tuple[_Labelled, _Labelled, dict[str, Any]]:
+def _read_labeled(data: str) -> tuple[_LabeledSet, _LabeledSet, dict[str, Any]]:
     "(images, labels) to train on, the same to test with, and facts for the card"
     if data in ("mnist", "fashion_mnist"):
         facts = dict(data=f"{data}: its training pictures, measured against its test pictures")
@@ -484,8 +484,8 @@ def ddpm_judge(
     seed: int = 0,  # of the first weights and of all that is random in training
     quiet: bool = False,  # show no progress bar
 ) -> None:
-    "Train a LeNet on labelled images, and keep the statistics of its features of the test images"
-    train_data, test_data, facts = _read_labelled(data)
+    "Train a LeNet on labeled images, and keep the statistics of its features of the test images"
+    train_data, test_data, facts = _read_labeled(data)
     default = f"runs/{Path(data).absolute().name}-{seed}.safetensors"
     path = _check_output(out or default, ".safetensors", make_folder=True)
     command = f"ddpm_judge {shlex.quote(data)} --epochs {epochs} --seed {seed}"
@@ -493,4 +493,4 @@ def ddpm_judge(
     training = dict(num_epochs=epochs, seed=seed, progress=not quiet)
     reference = train_reference(train_data, test_data, card=card, **training)
     accuracy = reference.card["accuracy"]
-    print(f"{save_reference(reference, path)}: reads {accuracy:.2%} of the test pictures right")
+    print(f"{save_reference(reference, path)}: reads {accuracy:.2%} of the test images right")

@@ -38,7 +38,7 @@ def _halving(c_in: int, c_out: int, kernel_size: int) -> list[nn.Module]:
     return [conv, nn.BatchNorm2d(c_out), nn.ReLU()]
 
 class Encoder(nn.Module):
-    "Turns an image in color into some numbers that say what is to be seen in it"
+    "Turns an image in color into a few numbers that describe what it shows"
     mean: Tensor  # (num_features,), over the images of the training
     whitening: Tensor  # (num_features, num_features)
 
@@ -78,8 +78,11 @@ def features(
 @torch.no_grad()
 def _features(encoder: Encoder, images: Tensor) -> Tensor:
     "The features of images that were checked"
-    batches = (to_floats(batch.detach().cpu(), torch.float64) for batch in images.split(250))
-    return torch.cat([encoder(batch.clamp(-1, 1)) for batch in batches])
+    found = []
+    for batch in images.split(250):
+        x = to_floats(batch.detach().cpu(), torch.float64)
+        found.append(encoder(x.clamp(-1, 1)))
+    return torch.cat(found)
 
 # %% ../nbs/42_features.ipynb #5c5bf5a3
 def _random_views(
@@ -96,14 +99,16 @@ def _random_views(
     size = draw(zoom).exp()
     angle = draw(turn)
     flip = draw(1).sign()
-    cos, sin = size * angle.cos(), size * angle.sin()
+    cos = size * angle.cos()
+    sin = size * angle.sin()
     entries = [flip * cos, -sin, draw(shift), flip * sin, cos, draw(shift)]
     matrices = torch.stack(entries, 1).view(n, 2, 3)
     grid = F.affine_grid(matrices, x.shape, align_corners=False)
     moved = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
-    ink = draw(tint, 1) + draw(tint / 2, 3)
-    strength = ink.exp()[:, :, None, None]
-    return (1 - (1 - moved) * strength).clamp(-1, 1)
+    strength = draw(tint, 1) + draw(tint / 2, 3)
+    factor = strength.exp()[:, :, None, None]
+    ink = (1 - moved) * factor
+    return (1 - ink).clamp(-1, 1)
 
 # %% ../nbs/42_features.ipynb #1ae285c9
 def _nt_xent(
@@ -113,7 +118,8 @@ def _nt_xent(
     temperature: float = 0.2,
 ) -> Tensor:
     "How hard it is to find each view's partner among all views (arXiv 2002.05709, equation 1)"
-    z = F.normalize(torch.cat([z1, z2]), dim=1)
+    both = torch.cat([z1, z2])
+    z = F.normalize(both, dim=1)
     views = torch.arange(len(z))
     partner = (views + len(z1)) % len(z)
     groups = views if groups is None else groups.repeat(2)
@@ -121,7 +127,8 @@ def _nt_xent(
     left_out[views, partner] = False
     left_out.fill_diagonal_(True)
     likeness = z @ z.T / temperature
-    return F.cross_entropy(likeness.masked_fill(left_out, -math.inf), partner)
+    logits = likeness.masked_fill(left_out, -math.inf)
+    return F.cross_entropy(logits, partner)
 
 # %% ../nbs/42_features.ipynb #90cddf91
 @torch.no_grad()
@@ -136,7 +143,8 @@ def _fit_whitening(
     encoder.whitening = torch.eye(len(encoder.mean)).double()
     encoder.mean, covariance = mean_and_covariance(_features(encoder, x))
     variances, axes = torch.linalg.eigh(covariance)
-    encoder.whitening = axes / (variances + least * variances.mean()).sqrt()
+    enlarged = variances + least * variances.mean()
+    encoder.whitening = axes / enlarged.sqrt()
     return encoder
 
 def _head(num_features: int) -> nn.Module:
@@ -150,7 +158,7 @@ _AdamW = partial(torch.optim.AdamW, weight_decay=0.01)
 def train_encoder(
     images: Tensor,  # (N, 3, H, W), bytes or floats in [-1, 1]: all, training and held out alike
     *,
-    groups: Tensor | None = None,  # (N,) ints: images of one thing, which need not be told apart
+    groups: Tensor | None = None,  # (N,) ints: images of one thing, which need not be distinguished
     num_epochs: int = 24,
     batch_size: int = 256,
     lr: float = 2e-3,
@@ -158,17 +166,19 @@ def train_encoder(
     seed: int = 0,
     progress: bool = True,
 ) -> Encoder:  # in float64 and eval mode
-    "An encoder that has learned to tell images by two views of each (arXiv 2002.05709)"
+    "An encoder that has learned to recognize images by two views of each (arXiv 2002.05709)"
     x = to_floats(check_images(images, least=32, channels=(3,), least_side=16))
     if groups is not None and len(groups) != len(x):
         raise ValueError(f"groups must be {len(x)}, one for each image, not {len(groups)}")
     def loss_of(i: Tensor) -> Tensor:
-        views = torch.cat([_random_views(x[i]), _random_views(x[i])])
-        z1, z2 = head(encoder(views)).chunk(2)
+        views = [_random_views(x[i]) for _ in range(2)]
+        found = encoder(torch.cat(views))
+        z1, z2 = head(found).chunk(2)
         return _nt_xent(z1, z2, None if groups is None else groups[i])
     with torch.random.fork_rng([]):
         torch.default_generator.manual_seed(seed)  # and that of no other device
-        encoder, head = Encoder(num_features), _head(num_features)
+        encoder = Encoder(num_features)
+        head = _head(num_features)
         parameters = [*encoder.parameters(), *head.parameters()]
         fit(parameters, loss_of, len(x), num_epochs=num_epochs, batch_size=batch_size, lr=lr,
             optimizer=_AdamW, least=min(32, batch_size), desc="encoder", progress=progress)
@@ -188,10 +198,11 @@ def save_encoder(
 # %% ../nbs/42_features.ipynb #8981665b
 def _build_encoder(tensors: dict[str, Tensor], card: dict[str, Any]) -> Encoder:
     "An encoder from what `save_encoder` wrote"
-    convs = {key: value for key, value in tensors.items() if value.ndim == 4}
-    in_order = sorted(convs, key=lambda key: int(key.split(".")[1]))  # "backbone.0.weight", …
-    channels = tuple(len(convs[key]) for key in in_order)
-    encoder = Encoder(len(tensors["mean"]), channels).double().eval()
+    def place(key: str) -> int: return int(key.split(".")[1])  # of "backbone.0.weight", …
+    convs = [key for key, value in tensors.items() if value.ndim == 4]
+    channels = tuple(len(tensors[key]) for key in sorted(convs, key=place))
+    num_features = len(tensors["mean"])
+    encoder = Encoder(num_features, channels).double().eval()
     encoder.load_state_dict(tensors)
     encoder.card = card
     return encoder
@@ -209,8 +220,8 @@ def _check_pair(images: Tensor, others: Tensor, name: str, least: int = 1) -> No
     check_images(images, least=least, channels=(3,), least_side=16)
     check_images(others, name, least=least, channels=(3,), least_side=16)
     if images.shape[1:] != others.shape[1:]:
-        sizes = [tuple(x.shape[1:]) for x in (images, others)]
-        raise ValueError(f"both must be of one size, not {sizes[0]} and {sizes[1]}")
+        size, other_size = (tuple(x.shape[1:]) for x in (images, others))
+        raise ValueError(f"both must be of one size, not {size} and {other_size}")
 
 def picture_distance(
     images: Tensor,  # (N, 3, H, W), floats in [-1, 1] or bytes
@@ -220,29 +231,33 @@ def picture_distance(
     "The Fréchet distance of images to real ones in an encoder's features; warns if either are few"
     encoder = load_encoder(encoder)
     _check_pair(images, real, "real", least=2)
-    few, enough = min(len(images), len(real)), 8 * len(encoder.mean)
+    few = min(len(images), len(real))
+    enough = 8 * len(encoder.mean)
     if few < enough:
         warn_user(f"with {few:,} < {enough:,} images the Fréchet distance is strongly biased: "
                   "compare it with that of as many real images")
-    drawn = mean_and_covariance(_features(encoder, images))
-    return frechet_distance(*drawn, *mean_and_covariance(_features(encoder, real)))
+    features, real_features = _features(encoder, images), _features(encoder, real)
+    drawn = mean_and_covariance(features)
+    return frechet_distance(*drawn, *mean_and_covariance(real_features))
 
 # %% ../nbs/42_features.ipynb #29904289
 def _to_range(images: Tensor) -> Tensor:
     "Images as float32 on the CPU, clamped to [-1, 1]"
-    return to_floats(images.detach().cpu(), torch.float32).clamp(-1, 1)
+    x = to_floats(images.detach().cpu(), torch.float32)
+    return x.clamp(-1, 1)
 
 def nearest_images(
     images: Tensor,  # (N, 3, H, W), floats in [-1, 1] or bytes
     others: Tensor,  # (M, 3, H, W), of the same size
     encoder: str | Path | Encoder = "pokemon-1",  # of the package, a file, or one at hand
     *,
-    mirrored: bool = True,  # look at the mirror images of the others as well
+    mirrored: bool = True,  # compare with the mirror images of the others as well
 ) -> dict[str, Match]:  # "pixels": root-mean-square differences, 0 … 2; "features": Euclidean
     "For each image the nearest of `others`, in pixels and in features"
     encoder = load_encoder(encoder)
     _check_pair(images, others, "others")
-    x, y = _to_range(images), _to_range(others)
+    x = _to_range(images)
+    y = _to_range(others)
     sets = (x, y, y.flip(-1) if mirrored else y)
     scale = math.sqrt(x[0].numel())
     pixels = nearest_neighbors(*(v.flatten(1) / scale for v in sets))
@@ -253,7 +268,8 @@ def nearest_images(
 def _shown(match: Match, others: Tensor) -> Tensor:
     "The nearest images, mirrored where they matched so"
     nearest = others[match.index]
-    return torch.where(match.mirrored[:, None, None, None], nearest.flip(-1), nearest)
+    mirrored = match.mirrored[:, None, None, None]
+    return torch.where(mirrored, nearest.flip(-1), nearest)
 
 def nearest_panel(
     samples: Tensor,  # (N, 3, H, W), a dozen at most to be seen well
@@ -265,16 +281,19 @@ def nearest_panel(
     "Samples in a row, and below each the nearest training image in pixels and in features"
     found = nearest_images(samples, train, encoder)
     x, y = (to_floats(v.detach().cpu()) for v in (samples, train))
-    rows, titles = [x], ["sample"] * len(x)
+    rows = [x]
+    titles = ["sample"] * len(x)
     for way, match in found.items():
         rows.append(_shown(match, y))
-        titles += [f"{way}\n{distance:.2f}" for distance in match.distance.tolist()]
+        distances = match.distance.tolist()
+        titles += [f"{way}\n{distance:.2f}" for distance in distances]
     return show_images(torch.cat(rows), len(x), titles, size=size)
 
 # %% ../nbs/42_features.ipynb #72e831ad
 def _share_nearer(distance: Tensor, num_held_out: int, quantile: float) -> float:
     "The share of samples nearer than a quantile of the held-out images, which come first"
-    real, drawn = distance[:num_held_out], distance[num_held_out:]
+    real = distance[:num_held_out]
+    drawn = distance[num_held_out:]
     bound = real.quantile(quantile)
     if bound < 1e-5:
         raise ValueError(f"{quantile:.0%} of held_out are in train as well: hold out other images")
@@ -302,17 +321,22 @@ def memorization_rate(
 def _hue_shares(unit: Tensor, chroma: Tensor, num_hues: int) -> list[float]:
     "How `chroma` (N, H, W) of images (N, 3, H, W) in [0, 1] is spread over hues, from red on"
     red, green, blue = unit.unbind(1)
-    angle = torch.atan2(math.sqrt(3) * (green - blue), 2 * red - green - blue)
-    place = (angle / (2 * math.pi) * num_hues).round().long() % num_hues
-    spread = torch.bincount(place.flatten(), chroma.flatten().double(), minlength=num_hues)
-    return (spread / spread.sum().clamp(min=1e-12)).tolist()
+    across = math.sqrt(3) * (green - blue)
+    angle = torch.atan2(across, 2 * red - green - blue)
+    place = (angle / (2 * math.pi) * num_hues).round().long()
+    place = (place % num_hues).flatten()
+    weights = chroma.flatten().double()
+    spread = torch.bincount(place, weights, minlength=num_hues)
+    total = spread.sum().clamp(min=1e-12)
+    return (spread / total).tolist()
 
 def _mean_colors(x: Tensor) -> float:
     "How many of 16 × 16 × 16 colors each image (N, 3, H, W) in [-1, 1] has, on average"
     digits = ((x + 1) * 7.9999).long()  # 0 … 15
     places = torch.tensor([256, 16, 1]).view(1, 3, 1, 1)
     codes = (digits * places).sum(1).flatten(1)
-    return sum(len(code.unique()) for code in codes) / len(x)
+    counts = [len(code.unique()) for code in codes]
+    return sum(counts) / len(x)
 
 def _share(mask: Tensor) -> float: return mask.double().mean().item()
 
@@ -328,15 +352,17 @@ def color_statistics(
     x = _to_range(images)
     color = torch.tensor(background).view(1, 3, 1, 1)
     away = (x - color).abs().amax(1)  # (N, H, W), 0 … 2
-    ink, ground = away > 0.3, away <= 0.05
+    ink = away > 0.3
+    ground = away <= 0.05
     unit = (x + 1) / 2
     chroma = (unit.amax(1) - unit.amin(1)) * ink
-    mean = x.mean((0, 2, 3))
-    deviation = x.transpose(0, 1).flatten(1).std(1)
-    found: dict[str, Any] = dict(mean=mean.tolist(), deviation=deviation.tolist())
+    mean = x.mean((0, 2, 3)).tolist()
+    std = x.transpose(0, 1).flatten(1).std(1).tolist()
+    found: dict[str, Any] = dict(mean=mean, deviation=std)
     found |= dict(ground=_share(ground), nearly=_share(~ground & ~ink))
-    mean_chroma = chroma.sum() / ink.sum().clamp(min=1)
-    found |= dict(chroma=mean_chroma.item(), hues=_hue_shares(unit, chroma, num_hues))
+    num_ink = ink.sum().clamp(min=1)
+    found["chroma"] = (chroma.sum() / num_ink).item()
+    found["hues"] = _hue_shares(unit, chroma, num_hues)
     return found | dict(colours=_mean_colors(x))
 
 # %% ../nbs/42_features.ipynb #5888645d
@@ -353,7 +379,8 @@ _color_rows = {  # title: what of the statistics, and its format
 def _with_thirds(statistics: dict[str, Any]) -> dict[str, Any]:
     "Statistics with their twelve hues summed up as reds, greens and blues"
     hues = torch.tensor(statistics["hues"], dtype=torch.float64)
-    return statistics | dict(thirds=hues.roll(2).view(3, 4).sum(1).tolist())
+    thirds = hues.roll(2).view(3, 4).sum(1)
+    return statistics | dict(thirds=thirds.tolist())
 
 def _cell(value: float | list[float], form: str) -> str:
     "One number, or some with a slash between them"
@@ -366,9 +393,8 @@ def color_table(
     "The colors of some sets of images, side by side"
     found = [color_statistics(x) if isinstance(x, Tensor) else x for x in sets.values()]
     columns = [_with_thirds(statistics) for statistics in found]
-    head = ["| | " + " | ".join(sets) + " |", "|---" * (len(sets) + 1) + "|"]
-    rows = []
+    rows = [["", *sets], ["---"] * (len(sets) + 1)]
     for title, (name, form) in _color_rows.items():
         cells = [_cell(column[name], form) for column in columns]
-        rows.append(f"| {title} | " + " | ".join(cells) + " |")
-    return "\n".join([*head, *rows])
+        rows.append([title, *cells])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -143,7 +143,7 @@ def _template() -> Template:
     return Template(page.read_text(encoding="utf-8"))
 
 # %% ../nbs/50_films.ipynb #f02fa9f9
-_speeds = {"slow": 1000, "unhurried": 250, "normal": 100, "fast": 40}  # milliseconds for a picture
+_speeds = {"slow": 1000, "unhurried": 250, "normal": 100, "fast": 40}  # milliseconds for a frame
 
 def _speed_options(chosen: int) -> str:
     "The entries of the menu of speeds"
@@ -164,7 +164,7 @@ def _to_json(content: dict[str, Any]) -> str:
 # %% ../nbs/50_films.ipynb #23a8e777
 @patch
 def to_html(self: Film) -> str:
-    "A piece of HTML that holds all it needs: pictures, slider, play button, loop and speed"
+    "A piece of HTML that holds all it needs: images, slider, play button, loop and speed"
     pictures = [base64.b64encode(picture).decode() for picture in self.pictures]
     content = _to_json(dict(pictures=pictures, captions=self.captions, title=self.title))
     digest = hashlib.sha1(content.encode()).hexdigest()
@@ -342,7 +342,7 @@ def schedule_film(
     first: float = 9.0,  # logsnr: log signal to noise at t = 1
     last: float = -7.0,  # logsnr: log signal to noise at t = T
 ) -> Film:
-    "A film of one picture: the curves of a schedule"
+    "A film of one frame: the curves of a schedule"
     name, make_betas = _find_schedule(schedule)
     numbers = dict(cosine=(s,), linear=(start, end), logsnr=(first, last))
     betas = make_betas(steps, *numbers[name])
@@ -360,6 +360,18 @@ def _draw_samples(x: Tensor, labels: Tensor | None) -> Any:  # PIL image or matp
     if x.ndim == 2: return plot_points(x, labels=labels, size=3.2)
     return image_grid(x, pad=1)
 
+def _run(
+    diffusion: GaussianDiffusion,
+    n: int,
+    labels: Tensor | None,
+    seed: int,
+    process: dict[str, Any],  # options of `reverse_process`
+) -> Iterator[Step]:
+    "The reverse process from a seed"
+    generator = torch.Generator(diffusion.device).manual_seed(seed)
+    return reverse_process(diffusion, n, labels, generator=generator, progress=False, **process)
+
+# %% ../nbs/50_films.ipynb #10f21b71
 def _compare(
     diffusion: GaussianDiffusion,
     choices: dict[str, dict[str, Any]],  # caption: options of `reverse_process`
@@ -386,20 +398,9 @@ def _compare(
     return Film(pictures, [*choices], title, pixelated=ends[0].ndim == 4)
 
 # %% ../nbs/50_films.ipynb #322d817d
-def _run(
-    diffusion: GaussianDiffusion,
-    n: int,
-    labels: Tensor | None,
-    seed: int,
-    process: dict[str, Any],  # options of `reverse_process`
-) -> Iterator[Step]:
-    "The reverse process from a seed"
-    generator = torch.Generator(diffusion.device).manual_seed(seed)
-    return reverse_process(diffusion, n, labels, generator=generator, progress=False, **process)
-
 def guidance_film(
     model: str | Path | GaussianDiffusion,
-    scales: Iterable[float] = (0, 0.5, 1, 1.5, 2, 3, 4, 6, 10),  # of guidance, one for each picture
+    scales: Iterable[float] = (0, 0.5, 1, 1.5, 2, 3, 4, 6, 10),  # of guidance, one for each frame
     steps: int = 20,  # of DDIM with η = 0
     *,
     label: int = -1,  # 1 … K, or -1 for all in turn

@@ -40,7 +40,7 @@ class LeNet5(nn.Module):
         self,
         x: Tensor,  # (N, 1, 28, 28) in [0, 1]
     ) -> Tensor:  # (N, 84)
-        "What the last layer decides by"
+        "The inputs of the last layer, by which it decides"
         return self.fc(self.conv(x))
 
     def forward(
@@ -97,11 +97,12 @@ class Reference:
 # %% ../nbs/41_fld.ipynb #44608224
 def _moved(x: Tensor, by: int) -> Tensor:
     "Each image of a batch (B, 1, H, W) moved by up to `by` pixels, with 0 coming in"
-    n, _, height, width = x.shape
+    height, width = x.shape[-2:]
     padded = F.pad(x, (by,) * 4)
-    top, left = torch.randint(2 * by + 1, (2, n)).tolist()
-    places = zip(padded, top, left)
-    return torch.stack([image[:, i:i + height, j:j + width] for image, i, j in places])
+    tops, lefts = torch.randint(2 * by + 1, (2, len(x))).tolist()
+    def cut(image: Tensor, top: int, left: int) -> Tensor:
+        return image[:, top:top + height, left:left + width]
+    return torch.stack([cut(*place) for place in zip(padded, tops, lefts)])
 
 # %% ../nbs/41_fld.ipynb #338ec32e
 def _check_classes(labels: Tensor, n: int, num_classes: int | None) -> Tensor:
@@ -122,7 +123,7 @@ def _train_lenet(
     seed: int = 0,
     progress: bool = True,
 ) -> LeNet5:  # in float64 and eval mode
-    "A LeNet that has learned to tell the labels"
+    "A LeNet that has learned to recognize the labels"
     _check_digits(images)
     x = _to_unit(images).float()
     y = _check_classes(labels, len(images), num_classes) - 1
@@ -142,7 +143,7 @@ def _measure_bias(
     repeats: int = 10,
     seed: int = 0,
 ) -> float:
-    "b, where a distance measured on n images is too large by b/n; by least squares"
+    "b, where a distance measured on N images is too large by b/N; by least squares"
     generator = torch.Generator().manual_seed(seed)
     def distance(n: int) -> float:
         order = torch.randperm(len(features), generator=generator)
@@ -151,7 +152,9 @@ def _measure_bias(
     found = [sum(distance(n) for _ in range(repeats)) / repeats for n in sizes]
     inverse = 1 / torch.tensor(sizes)
     terms = torch.stack([torch.ones_like(inverse), inverse], 1).double()
-    return torch.linalg.lstsq(terms, torch.tensor(found).double()[:, None]).solution[1].item()
+    distances = torch.tensor(found).double()
+    fitted = torch.linalg.lstsq(terms, distances[:, None]).solution
+    return fitted[1].item()
 
 # %% ../nbs/41_fld.ipynb #33449fac
 def _measure_reference(
@@ -163,9 +166,11 @@ def _measure_reference(
     "Statistics of the test images, accuracy and bias"
     features = reference.features(test_images)
     reference.mean, reference.covariance = mean_and_covariance(features)
+    num_real = len(features)
     read = reference.probabilities(features).argmax(1) + 1
-    accuracy, num_real = (read == test_labels).double().mean().item(), len(features)
-    order = torch.randperm(len(train_images), generator=torch.Generator().manual_seed(0))
+    accuracy = (read == test_labels).double().mean().item()
+    generator = torch.Generator().manual_seed(0)
+    order = torch.randperm(len(train_images), generator=generator)
     some = reference.features(train_images[order[:10_000]])
     bias = _measure_bias(some, reference.mean, reference.covariance)
     reference.card |= dict(accuracy=accuracy, num_real=num_real, bias=float(f"{bias:.5g}"))
@@ -188,7 +193,8 @@ def train_reference(
         raise ValueError(f"a reference needs at least 32 images to train on, not {len(images)}")
     num_classes = max(int(labels.max()), int(test_data[1].max()))
     lenet = _train_lenet(images, labels, num_classes=num_classes, **kwargs)
-    reference = Reference(lenet, torch.empty(0), torch.empty(0), dict(card or {}))
+    card = dict(card or {})
+    reference = Reference(lenet, torch.empty(0), torch.empty(0), card)
     _measure_reference(reference, images, *test_data)
     return reference
 
@@ -206,9 +212,12 @@ def save_reference(
 # %% ../nbs/41_fld.ipynb #f9668d2c
 def _build_reference(tensors: dict[str, Tensor], card: dict[str, Any]) -> Reference:
     "A reference from what `save_reference` wrote"
-    mean, covariance = tensors.pop("mean"), tensors.pop("covariance")
-    lenet = LeNet5(len(tensors["lenet.head.bias"])).double().eval()
-    lenet.load_state_dict({key.removeprefix("lenet."): value for key, value in tensors.items()})
+    mean = tensors.pop("mean")
+    covariance = tensors.pop("covariance")
+    num_classes = len(tensors["lenet.head.bias"])
+    lenet = LeNet5(num_classes).double().eval()
+    weights = {key.removeprefix("lenet."): value for key, value in tensors.items()}
+    lenet.load_state_dict(weights)
     return Reference(lenet, mean, covariance, card)
 
 def load_reference(
@@ -222,7 +231,8 @@ def load_reference(
 def _excess(reference: Reference, n: int) -> str:
     "How much too large the distance of n images is, for a message"
     bias = reference.card.get("bias")
-    return "far too large" if n < 500 or bias is None else f"too large by about {bias / n:.2g}"
+    if n < 500 or bias is None: return "far too large"
+    return f"too large by about {bias / n:.2g}"
 
 def fld(
     images: Tensor,  # (N, 1, 28, 28), floats in [-1, 1] or bytes; 10,000 are the standard
@@ -231,7 +241,8 @@ def fld(
     normalize_contrast: bool = False,  # of each image, to its darkest and lightest pixel
 ) -> float:
     "The Fréchet LeNet distance of images to the real ones of a reference; warns if they are few"
-    reference, n = load_reference(reference), len(images)
+    n = len(images)
+    reference = load_reference(reference)
     found = mean_and_covariance(reference.features(images, normalize_contrast))
     distance = frechet_distance(*found, reference.mean, reference.covariance)
     if n < 10_000:

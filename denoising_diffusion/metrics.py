@@ -37,7 +37,8 @@ def _trace_of_root(sigma1: Tensor, sigma2: Tensor) -> Tensor:
     root = _sqrt(sigma1)
     product = root @ sigma2 @ root
     symmetric = (product + product.T) / 2
-    return torch.linalg.eigvalsh(symmetric).clamp(min=0).sqrt().sum()
+    values = torch.linalg.eigvalsh(symmetric)
+    return values.clamp(min=0).sqrt().sum()
 
 # %% ../nbs/40_metrics.ipynb #b74921fb
 def frechet_distance(
@@ -51,7 +52,8 @@ def frechet_distance(
     _check_gaussians(*given)
     mu1, sigma1, mu2, sigma2 = given
     shift = (mu1 - mu2).square().sum()
-    distance = shift + sigma1.trace() + sigma2.trace() - 2 * _trace_of_root(sigma1, sigma2)
+    root = _trace_of_root(sigma1, sigma2)
+    distance = shift + sigma1.trace() + sigma2.trace() - 2 * root
     return max(0.0, float(distance))  # rounding must not make it negative
 
 # %% ../nbs/40_metrics.ipynb #54d62400
@@ -68,18 +70,20 @@ def mean_and_covariance(
 
 # %% ../nbs/40_metrics.ipynb #371d73fe
 def _distances(x: Tensor, y: Tensor) -> Iterator[Tensor]:
-    "Euclidean distances (n, M) of `x` to `y`, some rows at a time; of a point to itself exactly 0"
+    "Euclidean distances (B, M) of `x` to `y`, B rows at a time; of a point to itself exactly 0"
     for rows in x.split(500):
         yield torch.cdist(rows, y, compute_mode="donot_use_mm_for_euclid_dist")
 
 def _radii(x: Tensor, k: int) -> Tensor:  # (N,)
     "The distance of each point to its k-th nearest other point"
-    return torch.cat([rows.kthvalue(k + 1, dim=1).values for rows in _distances(x, x)])
+    nearest = [rows.kthvalue(k + 1, dim=1) for rows in _distances(x, x)]
+    return torch.cat([found.values for found in nearest])
 
 def _share_inside(x: Tensor, y: Tensor, radii: Tensor) -> float:
     "The share of points `x` that lie in a ball around any of `y`"
-    inside = torch.cat([(rows <= radii).any(1) for rows in _distances(x, y)])
-    return inside.double().mean().item()
+    inside = [(rows <= radii).any(1) for rows in _distances(x, y)]
+    share = torch.cat(inside).double().mean()
+    return share.item()
 
 # %% ../nbs/40_metrics.ipynb #d3d564b0
 def precision_recall(
@@ -97,9 +101,8 @@ def precision_recall(
     if not 1 <= k <= most:
         there = f"{len(x)} samples and {len(y)} real images"
         raise ValueError(f"k must lie in 1 … {most}, as there are {there}, not {k}")
-    precision = _share_inside(x, y, _radii(y, k))
-    recall = _share_inside(y, x, _radii(x, k))
-    return precision, recall
+    radii, real_radii = _radii(x, k), _radii(y, k)
+    return _share_inside(x, y, real_radii), _share_inside(y, x, radii)
 
 # %% ../nbs/40_metrics.ipynb #56db85bd
 @dataclass
@@ -130,7 +133,8 @@ def nearest_neighbors(
 ) -> Match:
     "The nearest of `others`, or of their mirror images, to each of `x`"
     parts = [_nearest(part, others, mirror_images) for part in x.split(250)]
-    return Match(*(torch.cat(column) for column in zip(*parts)))
+    columns = [torch.cat(column) for column in zip(*parts)]
+    return Match(*columns)
 
 # %% ../nbs/40_metrics.ipynb #57511f8a
 def confusion_matrix(
@@ -139,7 +143,8 @@ def confusion_matrix(
     num_classes: int,  # K
 ) -> Tensor:  # LongTensor (K, K)
     "How often label i (row, from 1) was read as j (column)"
-    cells = (asked - 1) * num_classes + read - 1
+    row, column = asked - 1, read - 1
+    cells = row * num_classes + column
     counts = torch.bincount(cells, minlength=num_classes**2)
     return counts.view(num_classes, num_classes)
 
@@ -154,4 +159,5 @@ def scores(
     accuracy = (right.sum() / asked.sum()).item()
     f1 = 2 * right / (asked + read)
     by_label = dict(precision=right / read, recall=right / asked, f1=f1)
-    return dict(accuracy=accuracy) | {name: value.tolist() for name, value in by_label.items()}
+    lists = {name: value.tolist() for name, value in by_label.items()}
+    return dict(accuracy=accuracy) | lists

@@ -6,6 +6,7 @@
 __all__ = ['Player', 'stepper', 'forward_stepper', 'schedule_explorer', 'guidance_explorer', 'ddim_explorer']
 
 # %% ../nbs/51_widgets.ipynb #ea7bdded
+import atexit
 import html
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -40,11 +41,18 @@ class _Job:
     def progress(self, steps: Iterable[Step], total: int) -> Iterator[Step]:
         "The same steps; each moves the bar, and none follows once the job is cancelled"
         for done, step in enumerate(steps, 1):
-            if self.cancelled: raise _Cancelled
+            if self.cancelled or _exiting.is_set(): raise _Cancelled
             self.bar.value = done / total
             yield step
 
 _one_at_a_time = threading.Lock()  # two renders at once would only slow each other down
+_exiting = threading.Event()
+
+@atexit.register
+def _end_renders() -> None:
+    "Cancel all renders, and wait for the one that is in progress"
+    _exiting.set()
+    _one_at_a_time.acquire(timeout=60)
 
 # %% ../nbs/51_widgets.ipynb #4e5e9398
 def _has_ipywidgets() -> bool:
