@@ -11,4 +11,4 @@ def ddpm_fld(source: str, n: int=10000, guidance: float | None=None, steps: int 
     """Measure how far images of digits are from real ones, by their Fréchet LeNet distance"""
 
 def ddpm_judge(data: str, out: str | None=None, epochs: int=15, seed: int=0, quiet: bool=False) -> None:
-    """Train a LeNet on labelled images, and keep the statistics of its features of the test images"""
+    """Train a LeNet on labeled images, and keep the statistics of its features of the test images"""

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from typing import Any
 
 class Encoder(nn.Module):
-    """Turns an image in color into some numbers that say what is to be seen in it"""
+    """Turns an image in color into a few numbers that describe what it shows"""
     backbone: nn.Sequential
     proj: nn.Linear
     card: dict[str, Any]
@@ -26,7 +26,7 @@ class Encoder(nn.Module):
         """The whitened features"""
 
 def train_encoder(images: Tensor, *, groups: Tensor | None=None, num_epochs: int=24, batch_size: int=256, lr: float=0.002, num_features: int=64, seed: int=0, progress: bool=True) -> Encoder:
-    """An encoder that has learned to tell images by two views of each (arXiv 2002.05709)"""
+    """An encoder that has learned to recognize images by two views of each (arXiv 2002.05709)"""
 
 def save_encoder(encoder: Encoder, path: str | Path) -> Path:
     """Write an encoder and its card to one safetensors file, in float32"""

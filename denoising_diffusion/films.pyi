@@ -22,7 +22,7 @@ class Film(NamedTuple):
         ...
 
     def to_html(self) -> str:
-        """A piece of HTML that holds all it needs: pictures, slider, play button, loop and speed"""
+        """A piece of HTML that holds all it needs: images, slider, play button, loop and speed"""
 
     def save(self, path: str | Path) -> Path:
         """Write a film as a page that opens in any browser, offline"""
@@ -40,7 +40,7 @@ def forward_film(data: Tensor, schedule: str | Callable[..., Any]='cosine', step
     """The film of the forward process, from x_0 to x_T"""
 
 def schedule_film(schedule: str='cosine', steps: int=100, s: float=0.008, start: float=0.0001, end: float=0.02, first: float=9.0, last: float=-7.0) -> Film:
-    """A film of one picture: the curves of a schedule"""
+    """A film of one frame: the curves of a schedule"""
 
 def guidance_film(model: str | Path | GaussianDiffusion, scales: Iterable[float]=(0, 0.5, 1, 1.5, 2, 3, 4, 6, 10), steps: int=20, *, label: int=-1, seed: int=0, n: int | None=None, progress: Callable[..., Iterable[Step]]=...) -> Film:
     """One seed at many scales of guidance"""

@@ -15,7 +15,7 @@ class LeNet5(nn.Module):
         ...
 
     def features(self, x: Tensor) -> Tensor:
-        """What the last layer decides by"""
+        """The inputs of the last layer, by which it decides"""
 
     def forward(self, x: Tensor) -> Tensor:
         """The logits of the classes"""
