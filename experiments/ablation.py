@@ -107,7 +107,7 @@ def run(job: Job) -> dict:
 
 
 def described(job: Job) -> dict:
-    "What tells a job from others in the results"
+    "What distinguishes a job from others in the results"
     return {name: value for name, value in job._asdict().items() if name != "threads"}
 
 

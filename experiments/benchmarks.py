@@ -264,7 +264,7 @@ print(next(int(line.split()[1]) * 1024 for line in status if line.startswith("Vm
 
 
 def peak(code: str) -> int:
-    "The most memory in bytes that a new process needs to run `code` (Linux tells it as VmHWM)"
+    "The most memory in bytes that a new process needs to run `code` (Linux calls it VmHWM)"
     script = f"import torch\nfrom benchmarks import *\n{code}\n{PEAK}"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
                           check=True, cwd=Path(__file__).parent)

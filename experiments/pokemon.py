@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from fastcore.script import Param, call_parse
 from PIL import Image
-from pokemon_data import RUNS, SIDE, load_pictures, split_species
+from pokemon_data import RUNS, SIDE, load_images, split_species
 from results import RESULTS, add_result, read_results
 from torch import Tensor
 
@@ -64,9 +64,9 @@ ABLATION = {  # half as wide and far shorter than the recipe: prediction, and ot
 
 def parts() -> tuple[Tensor, Tensor]:
     "The training images and the held-out ones, uint8 (N, 3, 48, 48)"
-    pictures = load_pictures()
-    held_out = torch.from_numpy(split_species(pictures.dex_id))
-    return pictures.images[~held_out], pictures.images[held_out]
+    known = load_images()
+    held_out = torch.from_numpy(split_species(known.dex_id))
+    return known.images[~held_out], known.images[held_out]
 
 
 def keep(name: str, found: dict) -> None:

@@ -37,38 +37,38 @@ MISSING = ("pokemon_64.npz is not in {}: set DENOISING_DIFFUSION_DATA to the fol
            "(images uint8 (N, 64, 64, 3) on white, names, dex_id, source)")
 
 
-class Pictures(NamedTuple):
+class Pokemon(NamedTuple):
     "Images, and what is known of each"
     images: torch.Tensor  # uint8 (N, 3, side, side)
     names: np.ndarray  # (N,) such as "Kangaskhan-mega"
     dex_id: np.ndarray  # (N,) number of the species; from 10001 on that of a form
     source: np.ndarray  # (N,) the style, such as "official-artwork"
 
-    def where(self, mask: np.ndarray | torch.Tensor) -> "Pictures":
+    def where(self, mask: np.ndarray | torch.Tensor) -> "Pokemon":
         "Those for which `mask` (N,) is true"
         mask = np.asarray(mask)
         images = self.images[torch.from_numpy(mask)]
-        return Pictures(images, *(values[mask] for values in self[1:]))
+        return Pokemon(images, *(values[mask] for values in self[1:]))
 
 
-def subject(picture: np.ndarray, least: int) -> np.ndarray:
+def subject(image: np.ndarray, least: int) -> np.ndarray:
     "The part of an image (H, W, 3) that differs from white by more than `least`; all, if none does"
-    rows, columns = ((255 - picture.min(2)) > least).nonzero()
-    if not len(rows): return picture
-    return picture[rows.min():rows.max() + 1, columns.min():columns.max() + 1]
+    rows, columns = ((255 - image.min(2)) > least).nonzero()
+    if not len(rows): return image
+    return image[rows.min():rows.max() + 1, columns.min():columns.max() + 1]
 
 
-def preprocess(picture: np.ndarray, side: int = SIDE, margin: float = 0.04, least: int = 8,
+def preprocess(image: np.ndarray, side: int = SIDE, margin: float = 0.04, least: int = 8,
                ) -> np.ndarray:  # (side, side, 3)
     """The subject of an image (H, W, 3) on white, in the middle of a square with a margin
 
     The shipped weights depend on it. It is not `square_image`, which has another margin, another
     threshold, and keeps the pixels sharp where it enlarges."""
-    picture = subject(picture, least)
-    height, width = picture.shape[:2]
+    image = subject(image, least)
+    height, width = image.shape[:2]
     square = round(max(height, width) / (1 - 2 * margin))
     board = Image.new("RGB", (square, square), "white")
-    board.paste(Image.fromarray(picture), ((square - width) // 2, (square - height) // 2))
+    board.paste(Image.fromarray(image), ((square - width) // 2, (square - height) // 2))
     return np.asarray(board.resize((side, side), Image.Resampling.LANCZOS))
 
 
@@ -83,17 +83,17 @@ def read_raw() -> dict[str, np.ndarray]:
 
 
 @lru_cache(maxsize=2)
-def load_pictures(side: int = SIDE) -> Pictures:
+def load_images(side: int = SIDE) -> Pokemon:
     "All images, prepared"
     path = RUNS/f"pictures_{side}.npz"
     if not path.exists():
         raw = read_raw()
-        squares = [preprocess(picture, side) for picture in raw["images"]]
+        squares = [preprocess(image, side) for image in raw["images"]]
         raw["images"] = np.stack(squares).transpose(0, 3, 1, 2)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, lambda temporary: np.savez_compressed(temporary, **raw))
     found = np.load(path)
-    return Pictures(torch.from_numpy(found["images"]), *(found[name] for name in KNOWN))
+    return Pokemon(torch.from_numpy(found["images"]), *(found[name] for name in KNOWN))
 
 
 def form_species() -> np.ndarray:
@@ -123,19 +123,19 @@ def split_species(dex_id: np.ndarray, fraction: float = 0.1, seed: int = 0) -> n
 
 def same_species(
     features: torch.Tensor,  # (N, …)
-    pictures: Pictures,
+    known: Pokemon,
     which: np.ndarray | torch.Tensor,  # bool (N,)
 ) -> float:
     "For what share of some images the nearest from any other source is of the same species"
-    which, kinds = np.asarray(which), species(pictures.dex_id)
+    which, kinds = np.asarray(which), species(known.dex_id)
     x = features.float()
     distance = torch.cdist(x[torch.from_numpy(which)], x)
-    alike = pictures.source[which][:, None] == pictures.source
+    alike = known.source[which][:, None] == known.source
     distance[torch.from_numpy(alike)] = float("inf")
     return float((kinds[distance.argmin(1).numpy()] == kinds[which]).mean())
 
 
-def write_folders(pictures: Pictures, held_out: np.ndarray) -> list[Path]:
+def write_folders(known: Pokemon, held_out: np.ndarray) -> list[Path]:
     "The images as files in two folders, to train on and held out; named by their numbers"
     folders = []
     for part, mask in dict(train=~held_out, held_out=held_out).items():
@@ -143,19 +143,19 @@ def write_folders(pictures: Pictures, held_out: np.ndarray) -> list[Path]:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         for i in mask.nonzero()[0]:
-            pixels = pictures.images[i].permute(1, 2, 0).numpy()
+            pixels = known.images[i].permute(1, 2, 0).numpy()
             Image.fromarray(pixels).save(folder/f"{i:04}.png")
         folders.append(folder)
     return folders
 
 
-def make_encoder(pictures: Pictures, num_epochs: int, seed: int) -> Encoder:
+def make_encoder(known: Pokemon, num_epochs: int, seed: int) -> Encoder:
     "An encoder of these images, with its card"
-    kinds = species(pictures.dex_id)
-    encoder = train_encoder(pictures.images, groups=torch.from_numpy(kinds).long(),
+    kinds = species(known.dex_id)
+    encoder = train_encoder(known.images, groups=torch.from_numpy(kinds).long(),
                             num_epochs=num_epochs, seed=seed)
-    held_out = torch.from_numpy(split_species(pictures.dex_id))
-    features = encoder.features(pictures.images)
+    held_out = torch.from_numpy(split_species(known.dex_id))
+    features = encoder.features(known.images)
     floor = frechet_distance(*mean_and_covariance(features[held_out]),
                              *mean_and_covariance(features[~held_out]))
     num_species = len(np.unique(kinds))
@@ -164,19 +164,19 @@ def make_encoder(pictures: Pictures, num_epochs: int, seed: int) -> Encoder:
              f"{SIDE}×{SIDE}",
         command="python experiments/pokemon_data.py encoder", num_epochs=num_epochs, seed=seed,
         parameters=sum(p.numel() for p in encoder.parameters()),
-        same_species=round(same_species(features, pictures, held_out), 4), floor=round(floor, 4),
+        same_species=round(same_species(features, known, held_out), 4), floor=round(floor, 4),
         held_out=int(held_out.sum()))
     return encoder
 
 
-def make_folders(pictures: Pictures) -> None:
+def make_folders(known: Pokemon) -> None:
     "Write both folders, and say what is in them"
-    held_out = split_species(pictures.dex_id)
+    held_out = split_species(known.dex_id)
     count, count_out = (len(np.unique(species(ids)))
-                        for ids in (pictures.dex_id, pictures.dex_id[held_out]))
-    print(f"{len(held_out):,} pictures of {count:,} species: {held_out.sum():,} of "
+                        for ids in (known.dex_id, known.dex_id[held_out]))
+    print(f"{len(held_out):,} images of {count:,} species: {held_out.sum():,} of "
           f"{count_out:,} species are held out")
-    print(*write_folders(pictures, held_out))
+    print(*write_folders(known, held_out))
 
 
 @call_parse
@@ -188,8 +188,8 @@ def main(
     seed: int = 0,  # of the encoder
 ):
     "Prepare the Pokémon images, or train an encoder on them"
-    pictures = load_pictures()
-    if command == "pictures": return make_folders(pictures)
-    encoder = make_encoder(pictures, epochs, seed)
+    known = load_images()
+    if command == "pictures": return make_folders(known)
+    encoder = make_encoder(known, epochs, seed)
     entries = (f"{entry}: {value}" for entry, value in encoder.card.items())
     print(save_encoder(encoder, out), *entries, sep="\n")

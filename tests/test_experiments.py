@@ -210,4 +210,4 @@ def test_pokemon_without_their_file(monkeypatch, tmp_path):
     monkeypatch.setattr(pokemon, "RUNS", tmp_path)
     monkeypatch.setenv("DENOISING_DIFFUSION_DATA", str(tmp_path))
     with pytest.raises(SystemExit, match="set DENOISING_DIFFUSION_DATA to the folder"):
-        pokemon.load_pictures()
+        pokemon.load_images()

@@ -107,7 +107,7 @@ def run_cells(page, *marks: str) -> None:
 
 
 def wait_for_film(page) -> None:
-    "Until a stepper's bar is gone and its picture is there"
+    "Until a stepper's bar is gone and its image is there"
     hidden = "bar => getComputedStyle(bar).visibility === 'hidden'"
     page.wait_for_selector(PICTURE, timeout=60_000)
     bar, picture = page.locator(".ddpm-player .widget-hprogress").first, page.locator(PICTURE).first
@@ -116,12 +116,12 @@ def wait_for_film(page) -> None:
 
 
 def has_painted(page, count: int) -> bool:
-    "Whether as many pictures as this have been timed"
+    "Whether as many images as this have been timed"
     return page.evaluate("window.times.length") == count
 
 
 def time_keys(page, moves: int = 100) -> list[float]:
-    "Milliseconds from a key press on the slider to the new picture, loaded and about to be painted"
+    "Milliseconds from a key press on the slider to the new image, loaded and about to be painted"
     page.locator(SLIDER).focus()
     page.evaluate("""selector => {
         window.times = [];
@@ -166,7 +166,7 @@ def shown_stepper(code: str) -> Iterator[tuple]:
 
 
 def latency() -> dict:
-    "How long a slider takes to show the next picture, kept in nbs/results/latency.json"
+    "How long a slider takes to show the next image, kept in nbs/results/latency.json"
     with shown_stepper("stepper('numbers_guided', n=16)") as (page, version):
         times = sorted(time_keys(page))
     found = dict(moves=len(times), median_ms=statistics.median(times), p95_ms=times[94],
@@ -194,5 +194,5 @@ def picture(presses: int = 40) -> Path:
 def main(
     command: Param("what to make", str, choices=("latency", "picture")),
 ):
-    "Measure a stepper in a browser, or take its picture"
+    "Measure a stepper in a browser, or take a screenshot of it"
     print(dict(latency=latency, picture=picture)[command]())

@@ -170,8 +170,8 @@ def image_faults(page: Page, folder: Path) -> list[str]:
     sources = [attrs["src"] for attrs in images]
     missing = [src for src in sources if is_local(src) and not (folder/src).is_file()]
     mute = [attrs["src"][:60] for attrs in images if not attrs.get("alt", "").strip()]
-    return ([f"there is no picture {src}" for src in missing]
-            + [f"a picture has no alt text: {src}" for src in mute])
+    return ([f"there is no image {src}" for src in missing]
+            + [f"an image has no alt text: {src}" for src in mute])
 
 
 def link_faults(page: Page, folder: Path, pages: dict[str, str]) -> list[str]:
@@ -183,7 +183,7 @@ def link_faults(page: Page, folder: Path, pages: dict[str, str]) -> list[str]:
 
 
 def faults(html: str, folder: Path, pages: dict[str, str]) -> list[str]:
-    "What is wrong with a page whose pictures lie in `folder`"
+    "What is wrong with a page whose images lie in `folder`"
     page = Page(html)
     found = [f"it fetches {address}" for address in fetches(html)]
     found += image_faults(page, folder) + link_faults(page, folder, pages)

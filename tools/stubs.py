@@ -273,7 +273,7 @@ def field(node: ast.AnnAssign) -> ast.AnnAssign:
 
 
 def key(fn: ast.FunctionDef) -> str:
-    "The name of a method, which tells a property's setter from its getter"
+    "The name of a method, which distinguishes a property's setter from its getter"
     return fn.name + ".setter" * ("setter" in decorators(fn))
 
 
