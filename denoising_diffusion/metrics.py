@@ -101,8 +101,11 @@ def precision_recall(
     if not 1 <= k <= most:
         there = f"{len(x)} samples and {len(y)} real images"
         raise ValueError(f"k must lie in 1 … {most}, as there are {there}, not {k}")
-    radii, real_radii = _radii(x, k), _radii(y, k)
-    return _share_inside(x, y, real_radii), _share_inside(y, x, radii)
+    radii = _radii(x, k)
+    real_radii = _radii(y, k)
+    precision = _share_inside(x, y, real_radii)
+    recall = _share_inside(y, x, radii)
+    return precision, recall
 
 # %% ../nbs/40_metrics.ipynb #56db85bd
 @dataclass
@@ -143,7 +146,8 @@ def confusion_matrix(
     num_classes: int,  # K
 ) -> Tensor:  # LongTensor (K, K)
     "How often label i (row, from 1) was read as j (column)"
-    row, column = asked - 1, read - 1
+    row = asked - 1
+    column = read - 1
     cells = row * num_classes + column
     counts = torch.bincount(cells, minlength=num_classes**2)
     return counts.view(num_classes, num_classes)
