@@ -4,9 +4,9 @@ __version__ = "0.1.0"
 from importlib import import_module as _import_module
 
 # What `from denoising_diffusion import …` gives, by module. A module is loaded when one of its
-# names is first asked for, so sampling never waits for plots or data.
+# names is first asked for, so sampling never waits for plots or data. No name is a module's.
 _names = {
-    "schedules": """linear_beta_schedule cosine_beta_schedule logsnr_beta_schedule schedules
+    "schedules": """linear_beta_schedule cosine_beta_schedule logsnr_beta_schedule
         clipped_snr_weights""",
     "diffusion": "GaussianDiffusion gaussian_denoiser",
     "guidance": "autoguide guide randomly_set_unconditioned",
@@ -14,7 +14,7 @@ _names = {
         p_sample_loop_all""",
     "ddim": "ddim_rule ddim_sample ddim_sample_loop",
     "solvers": "dpm_solver_rule unipc_rule heun_rule",
-    "samplers": "samplers sample",
+    "samplers": "sample",
     "blocks": """SinusoidalPositionEmbedding ConditionalChain ConditionalSkipConnection
         ConditionalMLP ConvEmbed ResBlock down up""",
     "attention": "scaled_dot_attention MultiheadAttention",

@@ -281,10 +281,10 @@ def refuse_other_run(
     network = network_config(diffusion.denoise_fn)
     wanted = _named_facts(network, diffusion.prediction, self.facts, mine)
     names = dict.fromkeys([*wanted, *(name.replace("_", " ") for name in card)])
-    different = [name for name in names if found.get(name) != wanted.get(name)]
+    rows = [f"{name} {found.get(name)} instead of {wanted.get(name)}"
+            for name in names if found.get(name) != wanted.get(name)]
     if settings.get("time_weights") != _weights_list(self.settings.get("time_weights")):
-        different.append("time weights")
-    if different:
-        rows = [f"{name} {found.get(name)} instead of {wanted.get(name)}" for name in different]
+        rows.append("other time weights")
+    if rows:
         raise ValueError(f"{path} is a run with {', '.join(rows)}: use the same data and options, "
                          "name another --out, or remove it")

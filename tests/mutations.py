@@ -3,8 +3,8 @@
     python tests/mutations.py [word in the name …]
 
 For each mistake the repository is copied, the exported cell and its module are changed, and the
-notebook named with it is tested. A mistake that no test catches is printed, and the exit status is
-1. It takes some minutes."""
+notebook named with it is tested. Each notebook must pass first without a mistake. A mistake that
+no test catches is printed, and the exit status is 1. It takes some minutes."""
 import json
 import os
 import shutil
@@ -107,28 +107,30 @@ def copy_repository(folder: Path) -> None:
     for name in ("settings.ini", "README.md", "_quarto.yml"): shutil.copy(ROOT/name, folder/name)
 
 
-def is_caught(mutation: Mutation) -> bool:
-    "Whether the notebook fails with the mistake in it"
+def passes(notebook: str, mutation: Mutation | None = None) -> bool:
+    "Whether the tests of a notebook pass, in a copy with the mistake in it"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         copy_repository(folder)
-        notebook = folder/"nbs"/f"{mutation.notebook}.ipynb"
-        mutate_module(folder/PACKAGE, mutation, mutate_notebook(notebook, mutation))
+        path = folder/"nbs"/f"{notebook}.ipynb"
+        if mutation: mutate_module(folder/PACKAGE, mutation, mutate_notebook(path, mutation))
         settings = dict(PYTHONPATH=str(folder), MPLBACKEND="agg", OMP_NUM_THREADS="1")
         environment = os.environ | settings
         environment.pop("DENOISING_DIFFUSION_DATA", None)
-        command = ["nbdev_test", "--path", str(notebook), "--do_print"]
+        command = ["nbdev_test", "--path", str(path), "--do_print"]
         done = subprocess.run(command, cwd=folder/"nbs", env=environment, capture_output=True)
-        return done.returncode != 0
+        return done.returncode == 0
 
 
 def main(words: list):
     chosen = [m for m in MUTATIONS if all(word in m.name for word in words)]
+    for notebook in dict.fromkeys(m.notebook for m in chosen):
+        if not passes(notebook): raise SystemExit(f"{notebook} fails without any mistake in it")
     survived = []
     for mutation in chosen:
-        caught = is_caught(mutation)
-        print("caught  " if caught else "SURVIVED", mutation.name, flush=True)
-        if not caught: survived.append(mutation.name)
+        survives = passes(mutation.notebook, mutation)
+        print("SURVIVED" if survives else "caught  ", mutation.name, flush=True)
+        if survives: survived.append(mutation.name)
     print(f"{len(chosen) - len(survived)} of {len(chosen)} caught")
     if survived: raise SystemExit(1)
 
