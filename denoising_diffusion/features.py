@@ -169,7 +169,7 @@ def train_encoder(
     "An encoder that has learned to recognize images by two views of each (arXiv 2002.05709)"
     x = to_floats(check_images(images, least=32, channels=(3,), least_side=16))
     if groups is not None and len(groups) != len(x):
-        raise ValueError(f"groups must be {len(x)}, one for each image, not {len(groups)}")
+        raise ValueError(f"groups must have one entry for each of {len(x)} images, not {len(groups)}")
     def loss_of(i: Tensor) -> Tensor:
         views = [_random_views(x[i]) for _ in range(2)]
         found = encoder(torch.cat(views))
@@ -310,7 +310,8 @@ def memorization_rate(
     "The share of samples nearer to a training image than nearly all held-out images are"
     if not 0 < quantile < 1:
         raise ValueError(f"quantile must lie between 0 and 1, not {quantile}")
-    check_images(held_out, "held_out", least=math.ceil(1 / quantile))
+    least = math.ceil(1 / quantile)
+    check_images(held_out, "held_out", least=least, channels=(3,), least_side=16)
     check_images(samples, "samples", channels=(3,), least_side=16)
     both = torch.cat([_to_range(held_out), _to_range(samples)])
     found = nearest_images(both, train, encoder)
