@@ -241,10 +241,10 @@ def fld(
     normalize_contrast: bool = False,  # of each image, to its darkest and lightest pixel
 ) -> float:
     "The Fréchet LeNet distance of images to the real ones of a reference; warns if they are few"
-    n = len(images)
     reference = load_reference(reference)
     found = mean_and_covariance(reference.features(images, normalize_contrast))
     distance = frechet_distance(*found, reference.mean, reference.covariance)
+    n = len(images)
     if n < 10_000:
         excess = _excess(reference, n)
         warn_user(f"FLD of {n:,} images is {excess}: 10,000 are the standard")
