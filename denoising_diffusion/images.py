@@ -311,7 +311,7 @@ def find_duplicates(
     if images.ndim != 4 or images.dtype != torch.uint8:
         given = f"{tuple(images.shape)} {images.dtype}"
         raise ValueError(f"images must be (N, C, H, W) uint8, not {given}")
-    if not tolerance >= 0: raise ValueError(f"tolerance can't be negative, not {tolerance}")
+    if not tolerance >= 0: raise ValueError(f"tolerance must be at least 0, not {tolerance}")
     first = _first_alike(images, tolerance) if tolerance else _first_equal(images)
     groups = {}
     for i, j in enumerate(first): groups.setdefault(j, []).append(i)

@@ -100,7 +100,7 @@ def precision_recall(
     most = min(len(x), len(y)) - 1
     if not 1 <= k <= most:
         there = f"{len(x)} samples and {len(y)} real images"
-        raise ValueError(f"k must lie in 1 … {most}, as there are {there}, not {k}")
+        raise ValueError(f"k must lie in 1 … {most}, not {k}: there are {there}")
     radii = _radii(x, k)
     real_radii = _radii(y, k)
     precision = _share_inside(x, y, real_radii)

@@ -67,7 +67,7 @@ def curve(
 def _sample(name: str, n: int, noise: float, generator: torch.Generator | None) -> Tensor:
     "`n` random points on a curve, blurred by `noise`"
     if min(n, noise) < 0:
-        raise ValueError(f"n and noise can't be negative, not {n=} and {noise=}")
+        raise ValueError(f"n and noise must be at least 0, not {n=} and {noise=}")
     device = generator.device if generator is not None else None
     arcs = _arcs_of(name)
     place = torch.rand(n, generator=generator, device=device) * len(arcs)
