@@ -254,7 +254,8 @@ def ddpm_sample(
     diffusion = load_pretrained(model).to(find_device(device))
     if fast: _compile_network(diffusion)
     if weak: diffusion, guidance = _with_autoguidance(diffusion, weak, guidance), None
-    options = _SamplingOptions(sampler, steps, eta, power, guidance, half, seed)
+    options = _SamplingOptions(
+        sampler, steps=steps, eta=eta, power=power, guidance=guidance, half=half, seed=seed)
     chosen = _find_labels(diffusion.class_names, labels)
     print(_draw_samples(diffusion, n, chosen, options, path, columns, progress=not quiet))
 
@@ -374,7 +375,7 @@ def _find_images(source: str) -> Path | None:
                      f"{', '.join(pretrained_names())}, or a folder of images, "
                      f"or a file that ends in {', '.join(arrays + models)}")
 
-def _check_digits(diffusion: GaussianDiffusion, reference: Reference) -> None:
+def _check_readable(diffusion: GaussianDiffusion, reference: Reference) -> None:
     "A `ValueError` if the reference can't read what the diffusion draws"
     shape, drawn = diffusion.data_shape, diffusion.class_names
     if shape != (1, 28, 28):
@@ -397,7 +398,7 @@ def _sample_digits(
     "Digits from a model, all its labels in turn, and a record of how they were sampled"
     if n < 2: raise ValueError(f"n must be at least 2, not {n}")
     diffusion = load_pretrained(model).to(find_device(device))
-    _check_digits(diffusion, reference)
+    _check_readable(diffusion, reference)
     process = options.process(diffusion)
     labels = cycle_labels(_find_labels(diffusion.class_names, None), n)
     dtype = _autocast_dtype(options.half, diffusion.device)
@@ -447,7 +448,8 @@ def ddpm_fld(
     "Measure how far images of digits are from real ones, by their Fréchet LeNet distance"
     path = _check_output(out, ".json") if out else None
     reference = load_reference(judge)
-    options = _SamplingOptions(sampler, steps, eta, power, guidance, half, seed)
+    options = _SamplingOptions(
+        sampler, steps=steps, eta=eta, power=power, guidance=guidance, half=half, seed=seed)
     images, labels, record = _read_or_sample(source, n, reference, options, device, not quiet)
     result = dict(source=source, n=len(images), **record, judge=judge, stretch=stretch)
     result["fld"] = fld(images, reference, normalize_contrast=stretch)

@@ -33,7 +33,9 @@ from denoising_diffusion.sampling import (
 from .ddim import ddim_rule
 from .files import write_file
 from .data import to_floats
-from .plots import image_grid, new_figure, plot_points, points_frames
+from denoising_diffusion.plots import (
+    _check_steps, image_grid, new_figure, plot_points, points_frames,
+)
 from .pretrained import find_diffusion
 
 # %% ../nbs/50_films.ipynb #cde793b8
@@ -105,11 +107,9 @@ def from_noise(
     return [Step(*moment) for moment in zip(times, xs, starts)]
 
 # %% ../nbs/50_films.ipynb #f29afac2
-def _check_steps(steps: Iterable[Step]) -> list[Step]:
-    "A list of at least one step, or a `ValueError`"
-    steps = list(steps)
-    if not steps:
-        raise ValueError("there are no steps to draw; a generator that was used up gives none")
+def _check_estimates(steps: Iterable[Step]) -> list[Step]:
+    "A list of at least one step, all with x̂_0, or a `ValueError`"
+    steps = _check_steps(steps)
     for step in steps:
         if hasattr(step, "x_start"): continue
         raise ValueError(f"steps must have .t, .x and .x_start, as a Step has, not be {step!r}")
@@ -127,7 +127,7 @@ def make_film(
     ncols: int | None = None,  # images: in a row
 ) -> Film:
     "A film of a trajectory; with `noise`, x_t stands beside the x̂_0 that was estimated from it"
-    steps = _check_steps(steps)
+    steps = _check_estimates(steps)
     if noise is not None:
         if diffusion is None: raise ValueError("with noise, give the diffusion too: it knows T")
         steps = from_noise(steps, noise, diffusion.num_timesteps)
@@ -319,7 +319,7 @@ def forward_film(
     return make_film(shown, diffusion, title=title, headings=headings)
 
 # %% ../nbs/50_films.ipynb #c30b22f5
-def _draw_schedule(betas: Tensor) -> Any:  # (T,) -> matplotlib Figure
+def _schedule_figure(betas: Tensor) -> Any:  # (T,) -> matplotlib Figure
     "β, ᾱ and the logarithm of signal to noise, over time"
     abar = cumulate_alphas(betas)
     logsnr = (abar[1:] / (1 - abar[1:])).log()
@@ -351,11 +351,11 @@ def schedule_film(
     caption = f"T = {steps}, {grows}, signal left at the end: ᾱ = {left:.3g}"
     if name == "linear":
         caption += f"; start and end are for T = 1000, here times {1000 / steps:.3g}"
-    picture = _to_png(_draw_schedule(betas))
+    picture = _to_png(_schedule_figure(betas))
     return Film([picture], [caption], f"The {name} schedule")
 
 # %% ../nbs/50_films.ipynb #b1a35157
-def _draw_samples(x: Tensor, labels: Tensor | None) -> Any:  # PIL image or matplotlib Figure
+def _draw_end(x: Tensor, labels: Tensor | None) -> Any:  # PIL image or matplotlib Figure
     "A grid of images, or points"
     if x.ndim == 2: return plot_points(x, labels=labels, size=3.2)
     return image_grid(x, pad=1)
@@ -393,7 +393,7 @@ def _compare(
     counts = [p["sampling_timesteps"] or diffusion.num_timesteps for p in processes]
     shown = progress(steps, total=sum(counts))
     ends = [step.x for step in shown if step.t == 0]
-    pictures = [_to_png(_draw_samples(x, labels)) for x in ends]
+    pictures = [_to_png(_draw_end(x, labels)) for x in ends]
     title += _describe_process(diffusion, label, seed, shared)
     return Film(pictures, [*choices], title, pixelated=ends[0].ndim == 4)
 
