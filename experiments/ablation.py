@@ -36,11 +36,6 @@ def min_snr_weights(betas: Tensor, gamma: float = 5.0) -> Tensor:  # (T,)
     return snr.clamp(max=gamma) / (snr + 1)
 
 
-def constant(fraction: float) -> float:
-    "A learning rate that stays as it is"
-    return 1.0
-
-
 def with_schedule(betas: Tensor) -> dict:
     "Betas, and the times that go with them"
     return dict(betas=betas, time_weights=clipped_snr_weights(betas))
@@ -48,7 +43,7 @@ def with_schedule(betas: Tensor) -> dict:
 
 ORIGINAL_RECIPE = dict(  # of the package that this one re-creates
     prediction="noise", time_weights=None, batch_size=32, lr=1e-3, optimizer=torch.optim.Adam,
-    lr_schedule=constant, ema_decay=None, grad_clip=None, dtype=None)
+    lr_schedule=None, ema_decay=None, grad_clip=None, dtype=None)
 CHANGES = {  # what is changed of the recipe; it trains with the defaults of `train`
     "the recipe": {},
     "the original recipe": ORIGINAL_RECIPE,
@@ -56,7 +51,7 @@ CHANGES = {  # what is changed of the recipe; it trains with the defaults of `tr
     "predicts x̂₀, all times alike": dict(prediction="start", time_weights=None),
     "all times alike": dict(time_weights=None),
     "weights not averaged": dict(ema_decay=None),
-    "constant rate": dict(lr_schedule=constant),
+    "constant rate": dict(lr_schedule=None),
     "full precision": dict(dtype=None),
     "log-SNR schedule": with_schedule(logsnr_beta_schedule(100)),
     "T = 1000": with_schedule(cosine_beta_schedule(1000)),

@@ -42,7 +42,8 @@ def model(source: str, n: int = 10_000, *, sampler: str = "ddim", steps: int = 2
           guidance: float = 1.0, power: float = 1.0, half: bool = True) -> Measure:
     "Samples of a model, by default in 20 steps of DDIM with η = 1, in bfloat16"
     eta = eta if samplers[sampler].takes_eta else 0.0
-    options = _SamplingOptions(sampler, steps, eta, power, guidance, half)
+    options = _SamplingOptions(
+        sampler, steps=steps, eta=eta, power=power, guidance=guidance, half=half)
     return Measure(source, n, options)
 
 
