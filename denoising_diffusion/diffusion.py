@@ -307,6 +307,14 @@ def check_labels(
         raise ValueError(f"labels must lie in 0 … {highest} (0: no label), not {given}")
     return labels.to(device=device or labels.device, dtype=torch.long)
 
+# %% ../nbs/02_diffusion.ipynb #12cdb94a
+@patch
+def _get_network(self: GaussianDiffusion) -> Callable[..., Tensor]:
+    "The denoising network, or a `ValueError` if there is none"
+    if self.denoise_fn is None:
+        raise ValueError("this diffusion has no denoise_fn: give it a network, or use `replace`")
+    return self.denoise_fn
+
 # %% ../nbs/02_diffusion.ipynb #6940293d
 def takes_labels(network: Callable) -> bool:
     "Whether `network` can be called as (x, t, labels), as far as its signature shows"
@@ -345,6 +353,7 @@ def p_losses(
     if tuple(x_start.shape[1:]) != self.data_shape:
         given = tuple(x_start.shape[1:])
         raise ValueError(f"samples must have shape {self.data_shape}, not {given}")
+    network = self._get_network()
     B, T, device = len(x_start), self.num_timesteps, x_start.device
     if t is None: t = torch.randint(1, T + 1, (B,), device=device, generator=generator)
     else: t = torch.as_tensor(check_timesteps(t, B, T, least=1), device=device).expand(B)
@@ -352,7 +361,7 @@ def p_losses(
     level = self.level(t, x_start)
     x_t = level.signal * x_start + level.noise * noise
     target = _predictions[self.prediction].target(x_start, noise, level)
-    output = self.denoise_fn(x_t, t, *self._network_labels(labels, x_start))
+    output = network(x_t, t, *self._network_labels(labels, x_start))
     return loss(output, target)
 
 # %% ../nbs/02_diffusion.ipynb #03686503

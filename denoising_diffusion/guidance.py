@@ -50,14 +50,24 @@ def guide(
     scale: float = 1.0,  # w: 0 ignores the labels, 1 follows them, more exaggerates
 ) -> Callable[[Tensor, Tensor], Tensor]:  # (x, t) -> a prediction of x's shape
     "`model` under classifier-free guidance, as a denoiser of x and t alone (arXiv 2207.12598)"
+    if labels is not None and takes_labels(model):
+        labels = torch.as_tensor(labels)
+        number = len(labels) if labels.ndim else 1
+        labels = check_labels(labels, number, getattr(model, "num_classes", None))
+    return _guided(model, labels, scale)
+
+
+def _guided(
+    model: Callable[..., Tensor],  # (x, t) or (x, t, labels) -> a prediction of x's shape
+    labels: Tensor | None,  # LongTensor (1,) or (B,), checked
+    scale: float,  # w
+) -> Callable[[Tensor, Tensor], Tensor]:  # (x, t) -> a prediction of x's shape
+    "What `guide` makes of labels that are checked already"
     if labels is None:
         if scale != 1: raise ValueError(f"a guidance scale of {scale!r} needs labels")
         return model
     if not takes_labels(model): raise ValueError("labels were given, but the network takes none")
     _check_scale(scale)
-    labels = torch.as_tensor(labels)
-    number = len(labels) if labels.ndim else 1
-    labels = check_labels(labels, number, getattr(model, "num_classes", None))
 
     def conditional(x: Tensor, t: Tensor) -> Tensor: return model(x, t, _label_batch(labels, x))
 

@@ -77,9 +77,9 @@ def save_pretrained(
     "Write `diffusion` to one safetensors file, with a model card beside it"
     if dtype is not None and not dtype.is_floating_point:
         raise ValueError(f"dtype must be one of floats, such as torch.float16, not {dtype}")
-    network = diffusion.denoise_fn
-    card = dict(card or {}, parameters=_count_parameters(network))
+    network = diffusion._get_network()
     about = _describe_network(network)
+    card = dict(card or {}, parameters=_count_parameters(network))
     about |= dict(data_shape=diffusion.data_shape, prediction=diffusion.prediction, card=card)
     weights = network.state_dict()
     tensors = {f"denoise_fn.{key}": _as_stored(value, dtype) for key, value in weights.items()}

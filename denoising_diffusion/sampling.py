@@ -22,7 +22,7 @@ from .schedules import cumulate_alphas
 from denoising_diffusion.diffusion import (
     GaussianDiffusion, Level, check_labels, check_timesteps, noise_like, posterior_mean_variance,
 )
-from .guidance import guide
+from .guidance import _guided
 
 # %% ../nbs/04_sampling.ipynb #13045959
 @torch.no_grad()
@@ -80,9 +80,10 @@ def _guided_denoiser(
     guidance_scale: float,
 ) -> Callable[[Tensor, Tensor], Tensor]:  # (x, t) -> what the network predicts
     "The diffusion's network under guidance, with its labels checked and moved to its device"
+    network = diffusion._get_network()
     if labels is not None:
         labels = check_labels(labels, batch_size, diffusion.num_classes, diffusion.device)
-    return guide(diffusion.denoise_fn, labels, guidance_scale)
+    return _guided(network, labels, guidance_scale)
 
 # %% ../nbs/04_sampling.ipynb #e00f604e
 def sample_step(
