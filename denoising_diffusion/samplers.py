@@ -21,18 +21,23 @@ from .solvers import dpm_solver_rule, heun_rule, unipc_rule
 
 # %% ../nbs/07_samplers.ipynb #4caf908a
 class _Sampler(NamedTuple):
-    "A sampler: its title, and the function that makes its rule"
-    title: str  # such as "UniPC"
+    "A sampler: the function that makes its rule"
     make: Callable[[float], Callable]  # eta -> rule
     takes_eta: bool = True  # whether eta may be above 0
 
+    @property
+    def title(self) -> str:
+        "The name of its rules without their η, such as UniPC"
+        name: str = self.make(0.0).name
+        return name.split(",")[0]
+
 
 samplers = {
-    "ddpm": _Sampler("DDPM", lambda eta: ddpm_rule, takes_eta=False),
-    "ddim": _Sampler("DDIM", ddim_rule),
-    "dpm": _Sampler("DPM-Solver++", dpm_solver_rule),
-    "unipc": _Sampler("UniPC", unipc_rule),
-    "heun": _Sampler("Heun", lambda eta: heun_rule(), takes_eta=False),
+    "ddpm": _Sampler(lambda eta: ddpm_rule, takes_eta=False),
+    "ddim": _Sampler(ddim_rule),
+    "dpm": _Sampler(dpm_solver_rule),
+    "unipc": _Sampler(unipc_rule),
+    "heun": _Sampler(lambda eta: heun_rule(), takes_eta=False),
 }
 
 # %% ../nbs/07_samplers.ipynb #f3b9dcc9
@@ -59,11 +64,11 @@ def _check_request(n: int, chunk: int, dtype: torch.dtype | None, options: dict)
         raise ValueError("each chunk draws a noise of its own: give it to `reverse_process`")
 
 
-def _parts(n: int, chunk: int, progress: bool) -> Iterable[slice]:
+def _chunks(n: int, chunk: int, progress: bool) -> Iterable[slice]:
     "The places of the samples of each chunk"
     from tqdm.auto import tqdm
-    parts = [slice(start, min(start + chunk, n)) for start in range(0, n, chunk)]
-    return tqdm(parts, desc="drawing", unit="chunk", disable=not progress)
+    chunks = [slice(start, min(start + chunk, n)) for start in range(0, n, chunk)]
+    return tqdm(chunks, desc="drawing", unit="chunk", disable=not progress)
 
 
 def _autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager:
@@ -87,7 +92,7 @@ def sample(
     if labels is not None: labels = check_labels(labels, n, diffusion.num_classes)
     generator = torch.Generator(diffusion.device).manual_seed(seed)
     samples = None
-    for part in _parts(n, chunk, progress):
+    for part in _chunks(n, chunk, progress):
         size = part.stop - part.start
         chosen = None if labels is None else labels[part]
         steps = reverse_process(diffusion, size, chosen, generator=generator,

@@ -6,10 +6,13 @@ from torch import Tensor
 from typing import Any, NamedTuple
 
 class _Sampler(NamedTuple):
-    """A sampler: its title, and the function that makes its rule"""
-    title: str
+    """A sampler: the function that makes its rule"""
     make: Callable[[float], Callable[..., Any]]
     takes_eta: bool = True
+
+    @property
+    def title(self) -> str:
+        """The name of its rules without their η, such as UniPC"""
 
 samplers: dict[str, _Sampler]
 
