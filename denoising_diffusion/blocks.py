@@ -51,10 +51,16 @@ class SinusoidalPositionEmbedding(nn.Module):
 
     def forward(
         self,
-        t: Tensor,  # LongTensor (B,) in 0 … T
-    ) -> Tensor:  # (B, dim)
+        t: Tensor,  # whole numbers in 0 … T, such as a LongTensor (B,)
+    ) -> Tensor:  # (*t.shape, dim)
         "The rows of the times `t`"
-        return self.table[check_timesteps(t, t.numel(), self.num_timesteps)]
+        if t.is_floating_point() or t.dtype == torch.bool:
+            raise ValueError(f"t must be whole numbers, one time for each sample, not {t.dtype}")
+        t = t.long()
+        try: return F.embedding(t, self.table)
+        except IndexError:
+            check_timesteps(t.flatten(), t.numel(), self.num_timesteps)  # names the wrong time
+            raise
 
     def extra_repr(self) -> str:
         "The options that `print` shows"
@@ -174,12 +180,13 @@ class ConditionalLinear(nn.Module):
         self,
         x: Tensor,  # (B, d_in)
         t: Tensor,  # LongTensor (B,) in 0 … T
-        labels: Tensor | int | None = None,  # (B,) in 0 … K, or one for all
+        labels: Tensor | int | None = None,  # (B,) in 0 … K, not checked again; or one for all
     ) -> Tensor:  # (B, d_out)
         "What the layer makes of `x` at times `t`"
         h = self.linear(x) + self.time(t)
-        if self.label is not None: h = h + self.label(expand_labels(x, labels, self.num_classes))
-        return F.silu(h)
+        if self.label is None: return F.silu(h)
+        if not isinstance(labels, Tensor): labels = expand_labels(x, labels, self.num_classes)
+        return F.silu(h + self.label(labels))
 
 # %% ../nbs/10_blocks.ipynb #3b0c7a17
 def _hidden_layers(
