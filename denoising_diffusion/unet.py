@@ -89,10 +89,11 @@ _named = {
 }
 
 
-def _resolve(value: Any) -> Any:
+def _resolve(option: str, value: Any) -> Any:
     "The function or class of ours that has this name; anything but a string as it is"
     if not isinstance(value, str): return value
-    if value not in _named: raise ValueError(f"must be one of {', '.join(_named)}, not {value!r}")
+    if value not in _named:
+        raise ValueError(f"{option} must be one of {', '.join(_named)}, not {value!r}")
     return _named[value]
 
 
@@ -157,7 +158,7 @@ def _unet_layers(
     "A convolution in, nested levels, a convolution out"
     _check_levels(channel_multipliers)
     check_counts(num_blocks_per_level=num_blocks_per_level, patch_size=patch_size)
-    make_block = _resolve(block_layer)
+    make_block = _resolve("block_layer", block_layer)
     options: dict[str, Any] = dict(groups=block_groups)
     if dropout: options["dropout"] = dropout  # other blocks than ours needn't know it
 
@@ -301,7 +302,7 @@ class UNetFixed(_ImageNetwork):
         options = dict(block_layer=block_layer, block_groups=block_groups)
         options["num_attention_heads"] = num_attention_heads
         emb_channels = self._begin(in_channels, model_channels, num_timesteps, options)
-        make = _resolve(block_layer)
+        make = _resolve("block_layer", block_layer)
         m, m2, m4 = model_channels, 2 * model_channels, 4 * model_channels
         def block(a: int, b: int) -> nn.Module: return make(a, b, emb_channels, groups=block_groups)
         self.conv_in = conv3x3(in_channels, m)
@@ -384,7 +385,7 @@ def _set_embeddings(self: UNetConditioned, dim: int) -> int:
     "Set the embeddings of time and class; returns the width of what the blocks get"
     num_classes, combine = self._label_arguments.values()
     self.num_classes = num_classes
-    self.combine = _resolve(combine)
+    self.combine = _resolve("combine_embeddings", combine)
     UNet._set_embeddings(self, dim)
     self.class_embedding = nn.Embedding(num_classes + 1, dim)
     return _embedding_width(self.combine, dim)
