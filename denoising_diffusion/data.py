@@ -80,13 +80,13 @@ def _shape_text(channels: tuple[int, ...], side: int | None, least_side: int) ->
     return f"{shape} with H and W from {least_side} on" if least_side > 1 else shape
 
 # %% ../nbs/22_data.ipynb #0d3c4e07
-def _check_values(images: Tensor, name: str, in_range: bool) -> None:
-    "A `ValueError` if images aren't bytes or floats in [-1, 1]; a warning for floats in [0, 1]"
-    if images.dtype == torch.uint8: return
-    if not images.is_floating_point():
-        raise ValueError(f"{name} must be floats in [-1, 1] or uint8 in 0 … 255, "
-                         f"not {images.dtype}")
-    if not in_range or not len(images): return
+def _check_dtype(x: Tensor, name: str) -> None:
+    "A `ValueError` if x holds neither bytes nor floats"
+    if x.dtype == torch.uint8 or x.is_floating_point(): return
+    raise ValueError(f"{name} must be floats in [-1, 1] or uint8 in 0 … 255, not {x.dtype}")
+
+def _check_values(images: Tensor, name: str) -> None:
+    "A `ValueError` if floats can't be meant as [-1, 1]; a warning for floats in [0, 1]"
     if not images.isfinite().all(): raise ValueError(f"{name} hold NaN or infinity")
     low, high = (value.item() for value in images.aminmax())
     if high > 20:
@@ -114,7 +114,9 @@ def check_images(
         raise ValueError(f"{name} must have shape {wanted}, not {tuple(images.shape)}")
     if len(images) < least:
         raise ValueError(f"at least {least} {name} are needed, not {len(images)}")
-    _check_values(images, name, in_range)
+    _check_dtype(images, name)
+    is_checked = in_range and images.is_floating_point()
+    if is_checked and len(images): _check_values(images, name)
     return images
 
 # %% ../nbs/22_data.ipynb #ac89c3c7

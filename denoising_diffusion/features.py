@@ -169,7 +169,8 @@ def train_encoder(
     "An encoder that has learned to recognize images by two views of each (arXiv 2002.05709)"
     x = to_floats(check_images(images, least=32, channels=(3,), least_side=16))
     if groups is not None and len(groups) != len(x):
-        raise ValueError(f"groups must have one entry for each of {len(x)} images, not {len(groups)}")
+        raise ValueError(f"groups must have one entry for each of {len(x)} images, "
+                         f"not {len(groups)}")
     def loss_of(i: Tensor) -> Tensor:
         views = [_random_views(x[i]) for _ in range(2)]
         found = encoder(torch.cat(views))
