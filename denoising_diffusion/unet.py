@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .attention import MultiheadAttention
 from .blocks import (
     ConditionalChain, ConditionalSkipConnection, ConvEmbed, ResBlock, SinusoidalPositionEmbedding,
-    conv3x3, down, expand_labels, _expand_times, up)
+    conv3x3, down, expand_labels, up, _check_divides, _expand_times)
 from .schedules import check_counts
 
 # %% ../nbs/12_unet.ipynb #d6b9ba01
@@ -33,10 +33,15 @@ def _join_channels(
 _MakeBlock = Callable[[int, int], nn.Module]  # (in_channels, out_channels) -> a block
 
 
+def _attention(channels: int, num_attention_heads: int) -> MultiheadAttention:
+    "Attention, or a `ValueError` that names our option"
+    _check_divides("num_attention_heads", num_attention_heads, channels)
+    return MultiheadAttention(channels, num_attention_heads)
+
+
 def _self_attention(channels: int, num_attention_heads: int) -> ConditionalSkipConnection:
     "Attention with a skip around it"
-    attention = MultiheadAttention(channels, num_attention_heads)
-    return ConditionalSkipConnection(attention, torch.add)
+    return ConditionalSkipConnection(_attention(channels, num_attention_heads), torch.add)
 
 
 def _middle(
@@ -309,7 +314,7 @@ class UNetFixed(_ImageNetwork):
         self.block1, self.down1 = block(m, m), down(m, m)
         self.block2, self.down2 = block(m, m), down(m, m2)
         self.block3, self.conv3 = block(m2, m2), conv3x3(m2, m4)
-        self.middle1, self.attention = block(m4, m4), MultiheadAttention(m4, num_attention_heads)
+        self.middle1, self.attention = block(m4, m4), _attention(m4, num_attention_heads)
         self.middle2 = block(m4, m4)
         self.after3, self.up3 = block(m2 + m4, m4), up(m4, m2)
         self.after2, self.up2 = block(m + m2, m2), up(m2, m)
