@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .diffusion import GaussianDiffusion
@@ -192,6 +193,21 @@ def remaining(
     for _ in islice(iterator, self.batches): pass
     if self.batches: _set_random_state(self.random, device)
     yield from iterator
+
+# %% ../nbs/30_checkpoints.ipynb #5d1e7a02
+class _TrainingState:
+    "What changes in the course of a training"
+    opt: Optimizer
+    params: list[nn.Parameter]  # those that are trained
+    base_lrs: list[float]  # of each group of them, before `lr_schedule`
+    ema: EMA | None
+    history: History
+    epoch_state: _EpochState
+    num_batches: int  # in an epoch
+    num_steps: int  # in the whole training
+    step: int = 0  # how many were taken
+    micro_batch: int | None = None  # samples that go through the network together
+    last_checkpoint: str = "none"  # for messages
 
 # %% ../nbs/30_checkpoints.ipynb #c85df809
 def plain_value(value: Any) -> Any:

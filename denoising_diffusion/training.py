@@ -28,11 +28,11 @@ from torch.utils.data import DataLoader
 from .diffusion import GaussianDiffusion, check_labels, takes_labels
 from .guidance import randomly_set_unconditioned
 from .files import warn_user
-from .data import Batches, find_device, split_labels
+from .data import Batches, _check_dtype, find_device, split_labels
 from denoising_diffusion.checkpoints import (
     EMA, _EpochState, History, check_fingerprint, _check_settings, _checkpoint_path, fingerprint,
     network_config, _plain_settings, plain_value, read_checkpoint, _resume_path, seeded,
-    write_checkpoint,
+    _TrainingState, write_checkpoint,
 )
 
 # %% ../nbs/31_training.ipynb #81db6f5a
@@ -145,7 +145,7 @@ def _check_time_weights(weights: Any, num_timesteps: int) -> Tensor:  # (T,)
 # %% ../nbs/31_training.ipynb #a03722f6
 _adam = partial(torch.optim.Adam, betas=(0.9, 0.99))
 
-class Training:
+class Training(_TrainingState):
     "The options of `train`, and all that changes in the course of a training"
     def __init__(
         self,
@@ -200,9 +200,7 @@ def _set_up(self: Training) -> None:
     self.params = [p for group in self.opt.param_groups for p in group["params"]]
     self.base_lrs = [group["lr"] for group in self.opt.param_groups]
     self.ema = EMA(diffusion, self.ema_decay) if self.ema_decay else None
-    self.history, self.epoch_state, self.step = History(), _EpochState(), 0
-    self.micro_batch: int | None = None  # samples that go through the network together
-    self.last_checkpoint = "none"  # for messages
+    self.history, self.epoch_state = History(), _EpochState()
 
 # %% ../nbs/31_training.ipynb #36f3e942
 @patch
@@ -416,10 +414,9 @@ def _check_loader(loader: DataLoader, name: str) -> DataLoader:
     if num_batches == 0: raise ValueError(f"{name} is empty: the DataLoader has no batches")
     return loader
 
-def _check_values(x: Tensor, name: str) -> None:
+def _check_range(x: Tensor, name: str) -> None:
+    _check_dtype(x, name)
     if x.dtype == torch.uint8: return
-    if not x.is_floating_point():
-        raise ValueError(f"{name} must be floats in [-1, 1] or uint8 in 0 … 255, not {x.dtype}")
     low, high = (value.item() for value in x.aminmax())
     if not math.isfinite(low + high):
         raise ValueError(f"{name} has values that are not finite: from {low} to {high}")
@@ -437,7 +434,7 @@ def _check_data(
     if len(x) == 0: raise ValueError(f"{name} is empty: its shape is {tuple(x.shape)}")
     if shape != diffusion.data_shape:
         raise ValueError(f"{name} must have samples of shape {diffusion.data_shape}, not {shape}")
-    _check_values(x, name)
+    _check_range(x, name)
     if labels is None: return data
     if not takes_labels(diffusion.denoise_fn):
         raise ValueError(f"{name} has labels, but the network takes none: give the samples alone")

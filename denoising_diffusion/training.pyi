@@ -3,7 +3,7 @@ import torch
 from .data import Batches
 from .diffusion import GaussianDiffusion
 from collections.abc import Callable, Iterable
-from denoising_diffusion.checkpoints import History
+from denoising_diffusion.checkpoints import History, _TrainingState
 from pathlib import Path
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -22,8 +22,28 @@ def one_cycle(fraction: float) -> float:
 def fit(parameters: Iterable[nn.Parameter], loss_of: Callable[[Tensor], Tensor], n: int, *, num_epochs: int, batch_size: int, lr: float, optimizer: Callable[..., Optimizer]=..., least: int=1, desc: str='fit', progress: bool=True) -> None:
     """Train `parameters` on shuffled batches, drawn by torch's global random numbers, in one cycle"""
 
-class Training:
+class Training(_TrainingState):
     """The options of `train`, and all that changes in the course of a training"""
+    diffusion: GaussianDiffusion
+    num_epochs: int
+    batch_size: int
+    lr: float
+    optimizer: Callable[..., Optimizer]
+    lr_schedule: Callable[[float], float] | None
+    prob_uncond: float
+    ema_decay: float | None
+    grad_clip: float | None
+    loss: Callable[[Tensor, Tensor], Tensor]
+    time_weights: Tensor | None
+    augment: Callable[[Tensor], Tensor] | None
+    checkpoint: str | Path | None
+    checkpoint_steps: int | None
+    resume: bool | str | Path
+    dtype: torch.dtype | None
+    device: torch.device | str | None
+    seed: int | None
+    after_epoch: Callable[[GaussianDiffusion, int], Any] | None
+    progress: bool
 
     def __init__(self, diffusion: GaussianDiffusion, *, num_epochs: int, batch_size: int=64, lr: float=0.002, optimizer: Callable[..., Optimizer]=..., lr_schedule: Callable[[float], float] | None=..., prob_uncond: float=0.2, ema_decay: float | None=0.999, grad_clip: float | None=1.0, loss: Callable[[Tensor, Tensor], Tensor]=..., time_weights: Tensor | None=None, augment: Callable[[Tensor], Tensor] | None=None, checkpoint: str | Path | None=None, checkpoint_steps: int | None=None, resume: bool | str | Path=False, dtype: torch.dtype | None=None, device: torch.device | str | None=None, seed: int | None=None, after_epoch: Callable[[GaussianDiffusion, int], Any] | None=None, progress: bool=True) -> None:
         ...

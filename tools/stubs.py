@@ -17,6 +17,8 @@ from pathlib import Path
 from types import UnionType
 from typing import TypeVar, get_origin
 
+from fastcore.script import call_parse
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "denoising_diffusion"
 FOLDER = ROOT/PACKAGE
@@ -249,6 +251,9 @@ def attributes(home: Module, init: ast.FunctionDef) -> dict[str, ast.expr]:
     found = {}
     args = [*init.args.args, *init.args.kwonlyargs]
     parameters = {arg.arg: plain(arg.annotation) for arg in args}
+    calls = [ast.unparse(node) for node in ast.walk(init) if isinstance(node, ast.Call)]
+    if "store_attr()" in calls:
+        found |= {f"self.{name}": kind for name, kind in parameters.items() if name != "self"}
     for node in ast.walk(init):
         if isinstance(node, ast.AnnAssign): found[ast.unparse(node.target)] = plain(node.annotation)
         for to, value in pairs(node):
@@ -274,7 +279,7 @@ def field(node: ast.AnnAssign) -> ast.AnnAssign:
 
 def key(fn: ast.FunctionDef) -> str:
     "The name of a method, which distinguishes a property's setter from its getter"
-    return fn.name + ".setter" * ("setter" in decorators(fn))
+    return f"{fn.name}.setter" if "setter" in decorators(fn) else fn.name
 
 
 def methods(home: Module, cls: ast.ClassDef) -> dict[str, ast.FunctionDef]:
@@ -366,12 +371,21 @@ def name_of(node: ast.stmt) -> str:
     return node.target.id if isinstance(node, ast.AnnAssign) else node.name
 
 
+@cache
+def shared() -> set[str]:
+    "The private names that modules import from one another"
+    found = {name for home in names() for _, name in module(home).imports.values() if name}
+    return {name for name in found if not is_public(name)}
+
+
 def wanted(nodes: list[ast.stmt]) -> list[ast.stmt]:
-    "The public ones, and the private ones that they use"
-    count, found = 0, [node for node in nodes if is_public(name_of(node))]
+    "The public ones, private classes of other modules' stubs, and the private ones that they use"
+    classes = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
+    kept = {name for name in map(name_of, nodes) if is_public(name)} | classes & shared()
+    count, found = 0, [node for node in nodes if name_of(node) in kept]
     while count < len(found):
-        count, needed = len(found), used(found)
-        found = [node for node in nodes if is_public(name_of(node)) or name_of(node) in needed]
+        count, needed = len(found), kept | used(found)
+        found = [node for node in nodes if name_of(node) in needed]
     return found
 
 
@@ -391,7 +405,8 @@ def import_lines(names: set[str], homes: list[Module]) -> list[str]:
         source, original = source_of(name, homes) or ("", "")
         alias = f"{original} as {name}" if name != original else name
         if original: found.setdefault(source, []).append(alias)
-        elif source: lines.append(f"import {source}" + f" as {name}" * (name not in source))
+        elif name in source: lines.append(f"import {source}")
+        elif source: lines.append(f"import {source} as {name}")
     parts = {source: ", ".join(aliases) for source, aliases in sorted(found.items())}
     return sorted(lines) + [f"from {source} import {given}" for source, given in parts.items()]
 
@@ -435,15 +450,15 @@ def differences(found: dict[Path, str], present: dict[Path, str]) -> list[str]:
     return lines
 
 
-def main(options: list[str]) -> None:
+@call_parse
+def main(
+    check: bool = False,  # say what is out of date, with exit status 1, and change nothing
+):
+    "Write the package's type stubs"
+    sys.path.insert(0, str(ROOT))
     found = stubs()
     present = {path: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.pyi")}
-    if "--check" not in options: return write(found, present)
+    if not check: return write(found, present)
     if lines := differences(found, present):
         end = "The stubs are out of date: run python tools/stubs.py"
         raise SystemExit("\n".join([*lines, "", end]))
-
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
-    main(sys.argv[1:])
