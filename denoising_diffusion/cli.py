@@ -32,7 +32,7 @@ from .diffusion import GaussianDiffusion
 from .guidance import autoguide, cycle_labels
 from .sampling import Step, evaluations, reverse_process, time_grid
 from .solvers import unipc_rule
-from .samplers import sample, sampler_rule, samplers
+from .samplers import resolve_sampling, sample
 from .files import warn_user, write_file
 from .data import find_device, is_bf16_fast, load_mnist, split_validation
 from .images import images_from_folder, labelled_images_from_folder
@@ -41,7 +41,7 @@ from denoising_diffusion.plots import (
     image_frames, image_grid, plot_points, points_frames, save_gif, save_image,
 )
 from denoising_diffusion.pretrained import (
-    load_pretrained, pretrained_names, recommended_guidance, save_pretrained,
+    load_pretrained, pretrained_names, save_pretrained,
 )
 from .recipes import Recipe, find_recipe, recipes
 from denoising_diffusion.frechet import (
@@ -129,32 +129,33 @@ def _save_samples(
 # %% ../nbs/52_cli.ipynb #fa2f606c
 @dataclass
 class _SamplingOptions:
-    "How a command samples"
-    sampler: str = "ddpm"  # a name in `samplers`
-    steps: int | None = None  # None for all
-    eta: float = 0.0  # share of fresh noise, 0 … 1
-    power: float = 1.0  # spacing of the times: below 1, more of them at the noisy end
-    guidance: float | None = None  # scale; None for what the model's card recommends
-    half: bool = False  # in bfloat16, where the device is fast with it
+    "How a command samples; None stands for what the model's card recommends"
+    sampler: str | None = None  # a name in `samplers`
+    steps: int | None = None
+    eta: float | None = None  # share of fresh noise, 0 … 1
+    spacing: float | None = None  # of the times: below 1, more of them at the noisy end
+    guidance: float | None = None  # scale
+    bf16: bool = False  # run the network in bfloat16, where the device is fast with it
     seed: int = 0
 
     def process(self, diffusion: GaussianDiffusion) -> dict[str, Any]:
-        "The arguments of `reverse_process`"
-        scale = recommended_guidance(diffusion) if self.guidance is None else self.guidance
-        times = time_grid(diffusion.num_timesteps, self.steps, self.power)
-        rule = sampler_rule(self.sampler, self.eta)
-        return dict(rule=rule, sampling_timesteps=times, guidance_scale=scale)
+        "The arguments of `reverse_process`; a model with labels is always asked for some"
+        labels = 1 if diffusion.num_classes else None
+        return resolve_sampling(
+            diffusion, labels, rule=self.sampler, sampling_timesteps=self.steps, eta=self.eta,
+            spacing=self.spacing, guidance_scale=self.guidance)
 
     def record(self, diffusion: GaussianDiffusion) -> dict[str, Any]:
         "The options as plain values, with the network evaluations for each sample"
         process = self.process(diffusion)
-        scale = process["guidance_scale"]
-        count = evaluations(process["rule"], process["sampling_timesteps"])
-        found = dict(sampler=self.sampler, steps=self.steps or diffusion.num_timesteps)
-        found |= dict(evaluations=count if scale == 1 else 2 * count, guidance_scale=scale)
-        if samplers[self.sampler].takes_eta: found["eta"] = self.eta
-        if self.power != 1: found["power"] = self.power
-        return found | dict(seed=self.seed)
+        scale, times = process["guidance_scale"], process["sampling_timesteps"]
+        count = evaluations(process["rule"], times)
+        card = {} if self.sampler else diffusion.card.get("sampling") or {}
+        given = dict(sampler=self.sampler, eta=self.eta, spacing=self.spacing)
+        found = dict(sampler="ddpm", eta=0.0, spacing=1.0) | card
+        found |= {name: value for name, value in given.items() if value is not None}
+        found |= dict(steps=len(times) - 1, evaluations=count if scale == 1 else 2 * count)
+        return found | dict(guidance_scale=scale, seed=self.seed)
 
 # %% ../nbs/52_cli.ipynb #543c1b08
 def _has_compiler() -> bool:
@@ -213,7 +214,7 @@ def _sample_steps(
     generator = torch.Generator(diffusion.device).manual_seed(options.seed)
     process = options.process(diffusion)
     steps = reverse_process(diffusion, n, labels, generator=generator, progress=progress, **process)
-    dtype = _autocast_dtype(options.half, diffusion.device)
+    dtype = _autocast_dtype(options.bf16, diffusion.device)
     autocast = torch.autocast(diffusion.device.type, dtype) if dtype else nullcontext()
     with autocast: return list(deque(steps, maxlen=None if keep_all else 1))
 
@@ -401,10 +402,10 @@ def _sample_digits(
     _check_readable(diffusion, reference)
     process = options.process(diffusion)
     labels = cycle_labels(_find_labels(diffusion.class_names, None), n)
-    dtype = _autocast_dtype(options.half, diffusion.device)
+    dtype = _autocast_dtype(options.bf16, diffusion.device)
     process |= dict(seed=options.seed, dtype=dtype, progress=progress)
     images = sample(diffusion, n, labels, **process)
-    return images, labels, options.record(diffusion) | dict(half=dtype is not None)
+    return images, labels, options.record(diffusion) | dict(bf16=dtype is not None)
 
 # %% ../nbs/52_cli.ipynb #e93b0d14
 def _read_or_sample(

@@ -12,12 +12,12 @@ from typing import Any
 from fastcore.meta import delegates
 from torch import Tensor
 
-from .diffusion import GaussianDiffusion, Level, snr_ratio
+from .diffusion import GaussianDiffusion, Labels, Level, snr_ratio
 from .sampling import final, reverse_process, sample_step
 
 # %% ../nbs/05_ddim.ipynb #1b334d97
 def ddim_rule(
-    eta: float = 1.0,  # share of fresh noise: 0 none (deterministic) … 1 as much as DDPM
+    eta: float = 0.0,  # share of fresh noise: 0 none (deterministic) … 1 as much as DDPM
 ) -> Callable:  # (x_t, x̂_0, level at t, level at s) -> mean, standard deviation
     "The step of Song et al. (2020, arXiv 2010.02502, eq. 12) for a given η"
     if not 0 <= eta <= 1: raise ValueError(f"eta must lie in 0 … 1, not {eta!r}")
@@ -42,9 +42,9 @@ def ddim_sample(
     t: int | Tensor,  # one time or LongTensor (B,); 1 … T
     t_next: int | Tensor,  # where to go, 0 … t − 1
     noise: Tensor | None = None,  # (B, …) standard normal; drawn if not given
-    labels: int | Tensor | None = None,  # one label or LongTensor (B,); 0 … K
+    labels: Labels | None = None,  # 0 … K or class names: one, or B
     *,
-    eta: float = 1.0,  # share of fresh noise: 0 none (deterministic) … 1 as much as DDPM
+    eta: float = 0.0,  # share of fresh noise: 0 none (deterministic) … 1 as much as DDPM
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor]:  # x at t_next, x̂_0
     "One DDIM step from t to t_next (arXiv 2010.02502, eq. 12)"
@@ -55,11 +55,11 @@ def ddim_sample(
 @delegates(reverse_process, but=["rule"])
 def ddim_sample_loop(
     diffusion: GaussianDiffusion,
-    sampling_timesteps: int | Sequence[int],  # 1 … T steps, or the times (see `time_grid`)
     n_or_shape: int | Sequence[int],  # number of samples, or their shape (B, *data_shape)
-    labels: int | Tensor | None = None,  # one label or LongTensor (B,); 0 … K
+    labels: Labels | None = None,  # 0 … K or class names: one, or B
     *,
-    eta: float = 1.0,  # share of fresh noise: 0 none (deterministic) … 1 as much as DDPM
+    sampling_timesteps: int | Sequence[int],  # 1 … T steps, or the times (see `time_grid`)
+    eta: float = 0.0,  # share of fresh noise: 0 none (deterministic) … 1 as much as DDPM
     **kwargs: Any,
 ) -> Tensor:  # (B, *data_shape)
     "Samples by DDIM (arXiv 2010.02502)"

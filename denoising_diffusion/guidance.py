@@ -7,7 +7,9 @@ __all__ = ['randomly_set_unconditioned', 'guide', 'cycle_labels', 'autoguide']
 
 # %% ../nbs/03_guidance.ipynb #3b2653be
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import cycle, islice
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,13 +48,13 @@ def _label_batch(labels: Tensor, x: Tensor) -> Tensor:
 # %% ../nbs/03_guidance.ipynb #96e60f65
 def guide(
     model: Callable[..., Tensor],  # (x, t) or (x, t, labels) -> a prediction of x's shape
-    labels: int | Tensor | None = None,  # one label or a LongTensor (B,), 0 … K; None: no labels
+    labels: int | Sequence[int] | Tensor | None = None,  # 0 … K, one or B; None: no labels
     scale: float = 1.0,  # w: 0 ignores the labels, 1 follows them, more exaggerates
 ) -> Callable[[Tensor, Tensor], Tensor]:  # (x, t) -> a prediction of x's shape
     "`model` under classifier-free guidance, as a denoiser of x and t alone (arXiv 2207.12598)"
     if labels is not None and takes_labels(model):
-        labels = torch.as_tensor(labels)
-        number = len(labels) if labels.ndim else 1
+        single = isinstance(labels, (int, str)) or getattr(labels, "ndim", 1) == 0
+        number = 1 if single else len(labels)
         labels = check_labels(labels, number, getattr(model, "num_classes", None))
     return _guided(model, labels, scale)
 
@@ -82,13 +84,12 @@ def _guided(
 
 # %% ../nbs/03_guidance.ipynb #6e246f37
 def cycle_labels(
-    labels: list[int],  # such as [1, 2, 3]; empty for none
+    labels: Sequence[Any],  # such as [1, 2, 3] or ["3", "1"]; empty for none
     n: int,  # how many are needed
-) -> Tensor | None:  # LongTensor (n,), or None where there are none
+) -> list[Any] | None:  # n of them, or None where there are none
     "`labels` again and again, until there are n"
     if not labels: return None
-    places = torch.arange(n) % len(labels)
-    return torch.tensor(labels)[places]
+    return list(islice(cycle(labels), n))
 
 # %% ../nbs/03_guidance.ipynb #6e6d55f8
 def autoguide(

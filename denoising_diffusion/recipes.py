@@ -69,6 +69,12 @@ def _digits_network(guided: bool, attention: bool) -> UNet:
     return UNet(1, 16, 100, middle_attention=attention)
 
 
+_digits_sampling = dict(sampling=dict(sampler="unipc", steps=10, eta=1.0, spacing=0.5))
+_guided_digits_sampling = dict(
+    sampling=dict(sampler="unipc", steps=10, eta=0.5, spacing=0.6),
+    guidance_scale=1.25)
+
+
 def _numbers_recipe(
     guided: bool = False,  # with labels
     attention: bool = True,
@@ -84,7 +90,8 @@ def _numbers_recipe(
     facts: dict[str, Any] = dict(
         data="54,000 of the 60,000 training digits of MNIST, the others for validation",
         times="drawn by clipped_snr_weights, γ = 2")
-    if guided: facts |= dict(class_names=[str(digit) for digit in range(10)], guidance_scale=2.0)
+    if guided: facts["class_names"] = [str(digit) for digit in range(10)]
+    facts |= _guided_digits_sampling if guided else _digits_sampling
     return Recipe(diffusion, train_data, val_data, settings, facts)
 
 # %% ../nbs/34_recipes.ipynb #93cadd60
@@ -119,7 +126,7 @@ def _with_dropout(diffusion: GaussianDiffusion, dropout: float) -> GaussianDiffu
 
 
 def _finetuned_diffusion(
-    base: str,  # a model of the package, a .safetensors file or a checkpoint
+    model: str,  # a model of the package, a .safetensors file or a checkpoint
     size: int | None = None,
     dropout: float | None = None,
     **chosen: Any,  # what only a new network can have: must be empty
@@ -127,13 +134,13 @@ def _finetuned_diffusion(
     "A trained diffusion to fine-tune, or a `ValueError` if it doesn't draw what is asked for"
     if chosen:
         names = " and ".join(chosen)
-        raise ValueError(f"{names} can be chosen for a new network only, not for that of {base}")
-    diffusion = load_pretrained(base)
+        raise ValueError(f"{names} can be chosen for a new network only, not for that of {model}")
+    diffusion = load_pretrained(model)
     shape = diffusion.data_shape
     if len(shape) != 3 or shape[0] != 3 or diffusion.num_classes:
-        raise ValueError(f"base must be a model of color images without labels, not {base}")
+        raise ValueError(f"finetune must be a model of color images without labels, not {model}")
     if size not in (None, shape[-1]):
-        raise ValueError(f"size must be {shape[-1]}, the size of {base}, not {size}")
+        raise ValueError(f"size must be {shape[-1]}, the size of {model}, not {size}")
     if dropout is None: return diffusion
     return _with_dropout(diffusion, dropout)
 
@@ -150,25 +157,27 @@ def _describe_images(images: Tensor, train_data: Tensor, val_data: Tensor | None
 def _folder_recipe(
     folder: str,  # of images, with its sub-folders
     crop: bool = False,  # cut each image to its subject
-    base: str | None = None,  # a trained model to fine-tune
+    finetune: str | None = None,  # a trained model to go on from
     **network: Any,  # size, channels, prediction, dropout: see `picture_diffusion`
 ) -> Recipe:
     "A U-Net for the images of a folder"
-    diffusion = _finetuned_diffusion(base, **network) if base else picture_diffusion(**network)
+    if finetune: diffusion = _finetuned_diffusion(finetune, **network)
+    else: diffusion = picture_diffusion(**network)
     images = images_from_folder(folder, diffusion.data_shape[-1], crop=crop)
     train_data, val_data = split_validation(images) if len(images) >= 20 else (images, None)
     settings = dict(
         num_epochs=100,
         batch_size=32,
-        lr=2.5e-4 if base else 5e-4,
+        lr=2.5e-4 if finetune else 5e-4,
         augment=random_flip,
         checkpoint_steps=200)
     if diffusion.prediction == "v":
         settings["time_weights"] = clipped_snr_weights(diffusion.betas64, 5.0)
-    facts = dict(data=_describe_images(images, train_data, val_data))
-    if base:
+    facts: dict[str, Any] = dict(data=_describe_images(images, train_data, val_data))
+    facts["sampling"] = dict(sampler="unipc", steps=25)
+    if finetune:
         command = diffusion.card.get("command", "an unknown command")
-        facts["started_from"] = f"{Path(base).name}, made by {command}"
+        facts["started_from"] = f"{Path(finetune).name}, made by {command}"
     return Recipe(diffusion, train_data, val_data, settings, facts)
 
 # %% ../nbs/34_recipes.ipynb #3946d2ed
@@ -247,6 +256,9 @@ def card(
     return card
 
 # %% ../nbs/34_recipes.ipynb #fa505627
+_not_compared = (*_recipe_only, "sampling", "guidance_scale")  # two runs may differ in these
+
+
 def _named_facts(
     network: dict[str, Any] | None,  # see `network_config`
     prediction: str,
@@ -258,7 +270,7 @@ def _named_facts(
     dtype = settings.get("dtype")
     dtype_name = str(dtype).removeprefix("torch.") if dtype else None
     known = facts | options | dict(prediction=prediction) | settings | dict(dtype=dtype_name)
-    shown = {name: value for name, value in known.items() if name not in _recipe_only}
+    shown = {name: value for name, value in known.items() if name not in _not_compared}
     return plain_value({name.replace("_", " "): value for name, value in shown.items()})
 
 
