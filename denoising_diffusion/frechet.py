@@ -6,6 +6,7 @@
 __all__ = ['LeNet5', 'Reference', 'train_reference', 'save_reference', 'load_reference', 'fld', 'report']
 
 # %% ../nbs/41_fld.ipynb #2c6f9c5f
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from fastcore.meta import delegates
 from torch import Tensor, nn
 
 from .data import check_images, to_floats
-from .diffusion import check_labels
+from .diffusion import Labels, check_labels
 from .files import load_named, warn_user, write_tensors
 from denoising_diffusion.metrics import (
     confusion_matrix, frechet_distance, mean_and_covariance, scores,
@@ -105,9 +106,11 @@ def _moved(x: Tensor, by: int) -> Tensor:
     return torch.stack([cut(*place) for place in zip(padded, tops, lefts)])
 
 # %% ../nbs/41_fld.ipynb #338ec32e
-def _check_classes(labels: Tensor, n: int, num_classes: int | None) -> Tensor:
+def _check_classes(
+    labels: Labels, n: int, num_classes: int | None, names: Sequence[str] = (),
+) -> Tensor:  # LongTensor (n,), on the CPU
     "`labels` as a LongTensor (n,), or a `ValueError` if they don't lie in 1 … K"
-    labels = check_labels(labels, n, num_classes)
+    labels = check_labels(labels, n, num_classes, "cpu", names)
     if labels.min() < 1:
         raise ValueError(f"labels must lie in 1 … {num_classes or 'K'}, not {labels.min()}")
     return labels
@@ -253,13 +256,14 @@ def fld(
 # %% ../nbs/41_fld.ipynb #f85c2401
 def report(
     images: Tensor,  # (N, 1, 28, 28), floats in [-1, 1] or bytes
-    labels: Tensor,  # (N,) 1 … K: what they should be
+    labels: Labels,  # N of 1 … K, or class names of the reference: what they should be
     reference: str | Path | Reference = "mnist-1",  # of the package, a file, or one at hand
 ) -> dict[str, Any]:  # accuracy; precision, recall, f1: lists of K; confusion: LongTensor (K, K)
     "How well images are read as their labels, by label"
     reference = load_reference(reference)
     num_classes = reference.lenet.num_classes
-    labels = _check_classes(labels.cpu(), len(images), num_classes)
+    names = reference.card.get("class_names", ())
+    labels = _check_classes(labels, len(images), num_classes, names)
     read = reference.probabilities(reference.features(images)).argmax(1) + 1
     confusion = confusion_matrix(labels, read, num_classes)
     return dict(scores(confusion), confusion=confusion)
