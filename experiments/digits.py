@@ -166,6 +166,7 @@ def run(name: str, measure: Measure) -> dict:
     start = time.perf_counter()
     images, labels, record = _sample_digits(source, n, load_reference(REFERENCES[0]), options)
     record["seconds"] = round(time.perf_counter() - start, 1)
+    if labels is not None: labels = torch.tensor(labels)
     found = dict(source=source, n=len(images)) | record | by_references(images, labels)
     if n < 10_000: return found
     image_grid(images[:64], 8, scale=2).save(RESULTS/image_name(name))
