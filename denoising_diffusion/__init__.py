@@ -10,11 +10,11 @@ _names = {
         clipped_snr_weights""",
     "diffusion": "GaussianDiffusion gaussian_denoiser",
     "guidance": "autoguide guide randomly_set_unconditioned",
-    "sampling": """Step ddpm_rule time_grid logsnr_grid reverse_process p_sample p_sample_loop
-        p_sample_loop_all""",
+    "sampling": """Step SeededNoise ddpm_rule time_grid logsnr_grid reverse_process p_sample
+        p_sample_loop p_sample_loop_all""",
     "ddim": "ddim_rule ddim_sample ddim_sample_loop",
     "solvers": "dpm_solver_rule unipc_rule heun_rule",
-    "samplers": "sample",
+    "samplers": "sample sampler_rule resolve_sampling",
     "blocks": """SinusoidalPositionEmbedding ConditionalChain ConditionalSkipConnection
         ConditionalMLP ConvEmbed ResBlock down up""",
     "attention": "scaled_dot_attention MultiheadAttention",

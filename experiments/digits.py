@@ -2,6 +2,7 @@
 
     python experiments/digits.py                        # all: hours on two cores, minutes on a GPU
     python experiments/digits.py --only numbers_guided  # what has this in its name
+    python experiments/digits.py --table                # the table of README, of what was measured
 
 A measure goes to nbs/results/numbers.json as soon as it is there, with its images beside it, and is
 not measured again; two of these commands, with another `--only` each, can share the work. MNIST is
@@ -173,12 +174,39 @@ def run(name: str, measure: Measure) -> dict:
     return found | compared(images, labels) if name == SHOWN else found
 
 
+def command(measure: Measure) -> str:
+    "The command that draws these samples and measures them"
+    given = {name: value for name, value in vars(measure.options).items() if value}
+    options = [f"--{name} {value:g}" if isinstance(value, float) else f"--{name} {value}"
+               for name, value in given.items()]
+    return " ".join(["ddpm_fld", measure.source, *options])
+
+
+def table_row(measure: Measure, found: dict) -> str:
+    "One row of README's table"
+    distances = " | ".join(f"{found['fld'][reference]:.2f}" for reference in REFERENCES)
+    read = f"{found['accuracy']:.1%}" if "accuracy" in found else ""
+    cost = f"{found['evaluations']} | {found['seconds'] / 60:.0f}"
+    return f"| `{command(measure)}` | {distances} | {read} | {cost} |"
+
+
+def readme_table(results: dict) -> str:
+    "README's table of all models, each as its card recommends first"
+    head = ["| command | FLD | by the second reference | read as asked | network evaluations | "
+            "minutes on two CPU cores |", "|---|---|---|---|---|---|"]
+    rows = [table_row(measure, results[name]) for name, measure in tables().items()
+            if measure.options and name in results]
+    return "\n".join(head + rows)
+
+
 @call_parse
 def main(
     only: str = "",  # measure only what has this in its name
+    table: bool = False,  # print the table of README, and measure nothing
 ):
     "Measure the shipped digits"
     path = RESULTS/"numbers.json"
+    if table: return print(readme_table(read_results(path)))
     for name, measure in measures().items():
         if only not in name or name in read_results(path): continue
         if measure.options and measure.source not in pretrained_names():

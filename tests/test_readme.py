@@ -5,8 +5,11 @@ import subprocess
 
 import pytest
 
+from conftest import load_tool
+
 from denoising_diffusion import load_pretrained
 from denoising_diffusion.pretrained import pretrained_names
+from denoising_diffusion.samplers import resolve_sampling
 
 COMMANDS = {"pip", "python", "ddpm_sample", "ddpm_train", "nbdev_test", "pytest"}
 
@@ -67,15 +70,37 @@ def test_links_are_turned_to_the_top_folder(readme_tool):
     assert turn("```python\nx[a](b)\n```\n") == "```python\nx[a](b)\n```\n"
 
 
-def test_the_table_of_models_says_what_was_measured(root):
-    "Each figure of the table stands in nbs/results/numbers.json, and each model has a row"
-    results = json.loads((root/"nbs"/"results"/"numbers.json").read_text(encoding="utf-8"))
-    rows = re.findall(r"^\| `(\w+)` \| ([\d,]+) \|(.*)$",
-                      (root/"README.md").read_text(encoding="utf-8"), flags=re.M)
+def test_the_table_of_models(root):
+    "Each model has a row, with its size, how its card recommends to sample, and its command"
+    text = (root/"README.md").read_text(encoding="utf-8")
+    row = re.compile(r"^\| `(\w+)` \| ([\d,]+) \| [^|]+ \| ([^|]+) \| ([^|]+) \|$", re.M)
+    rows = row.findall(text)
     assert sorted(name for name, *_ in rows) == pretrained_names()
-    for name, size, rest in rows:
-        assert int(size.replace(",", "")) == load_pretrained(name).card["parameters"]
-        figures = re.findall(r"(\d+\.\d\d) in (\d+) steps|(?<=, )(\d+\.\d\d) in (\d+)", rest)
-        found = {(f"{m['fld']['mnist-1']:.2f}", str(m["steps"])) for m in results.values()
-                 if m["source"] == name and m["n"] == 10_000}
-        assert found == {(a or c, b or d) for a, b, c, d in figures}
+    for name, size, sampling, command in rows:
+        diffusion = load_pretrained(name)
+        assert int(size.replace(",", "")) == diffusion.card["parameters"]
+        assert sampling == recommended(diffusion), name
+        assert f"`{diffusion.card['command']}`" in command
+
+
+def recommended(diffusion):
+    "How a model is sampled when nothing is said, in the words of README's table"
+    labels = 1 if diffusion.num_classes else None
+    process = resolve_sampling(diffusion, labels)
+    sampler, _, eta = process["rule"].name.partition(", ")
+    said = [sampler, f"{len(process['sampling_timesteps']) - 1} steps"]
+    if eta != "η = 0": said.append(eta.replace("= ", ""))
+    spacing = diffusion.card.get("sampling", {}).get("spacing", 1)
+    if spacing != 1: said.append(f"spacing {spacing:g}")
+    if labels: said.append(f"guidance {process['guidance_scale']:g}")
+    return ", ".join(part for part in said if part)
+
+
+def test_the_table_of_distances_is_what_was_measured(root):
+    digits = load_tool("digits")
+    results = json.loads((root/"nbs"/"results"/"numbers.json").read_text(encoding="utf-8"))
+    table = digits.readme_table(results)
+    assert table in (root/"README.md").read_text(encoding="utf-8"), table
+    first = [row.split("`")[1] for row in table.splitlines()[2:5]]  # without any option
+    assert first == [f"ddpm_fld {name}" for name in
+                     ("numbers_guided", "numbers", "numbers_no_attention")]
