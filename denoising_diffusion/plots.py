@@ -11,6 +11,7 @@ import io
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -217,10 +218,17 @@ _colors = ("#4a5568", "#3b6fb6", "#d9772b", "#3a9a5b", "#8f5bb5", "#c9a227",
 
 def _color(label: int) -> str: return _colors[(label - 1) % 10 + 1 if label > 0 else 0]
 
-def _by_color(n: int, labels: Tensor | Sequence[int] | None) -> list[tuple[str, Tensor]]:
+def _label_numbers(labels: Tensor | Sequence[int | str]) -> Tensor:  # on the CPU
+    "Labels as numbers; class names are numbered from 1 in the order in which they come"
+    if not isinstance(labels, Tensor) and any(isinstance(label, str) for label in labels):
+        order = [*dict.fromkeys(labels)]
+        labels = [order.index(label) + 1 for label in labels]
+    return torch.as_tensor(labels).cpu()
+
+def _by_color(n: int, labels: Tensor | Sequence[int | str] | None) -> list[tuple[str, Tensor]]:
     "The colors of `n` points, and for each the indices of its points"
     if labels is None: return [(_color(1), torch.arange(n))]
-    labels = torch.as_tensor(labels).cpu()
+    labels = _label_numbers(labels)
     if labels.shape != (n,):
         raise ValueError(f"{n} points need labels of shape ({n},), not {tuple(labels.shape)}")
     return [(_color(k), (labels == k).nonzero()[:, 0]) for k in labels.unique().tolist()]
@@ -242,7 +250,7 @@ def _scatter_axes(ax: "Axes", data: Tensor | None, limit: float) -> None:
     if data is not None: _plot_dots(ax, data[:5000], _gray, 2.5, alpha=0.6, rasterized=True)
 
 def _scatter(
-    ax: "Axes", points: Tensor, labels: Tensor | Sequence[int] | None
+    ax: "Axes", points: Tensor, labels: Tensor | Sequence[int | str] | None
 ) -> list["Line2D"]:  # a set of dots for each color
     "Draw points in the colors of their labels"
     size = min(6, max(2, 100 / math.sqrt(max(len(points), 1))))
@@ -253,7 +261,7 @@ def _scatter(
 def plot_points(
     panels: Tensor | Sequence[Tensor] | dict[str, Tensor],  # (N, 2), or several, also by title
     data: Tensor | None = None,  # (M, 2), drawn in gray underneath; at most its first 5,000 points
-    labels: Tensor | Sequence[Tensor | None] | None = None,  # (N,) ints; a list: one per panel
+    labels: Tensor | Sequence[Any] | None = None,  # (N,) for all panels, or a list of one for each
     *,
     ncols: int | None = None,  # panels in a row; by default up to 6
     limit: float | None = None,  # the window is ±limit; by default at least 1.2
@@ -266,19 +274,25 @@ def plot_points(
     sets = [_check_points(points) for points in panels.values()]
     if not sets: raise ValueError("there are no points to draw: panels are empty")
     if data is not None: data = _check_points(data, "data")
-    if not isinstance(labels, (list, tuple)): labels = [labels] * len(sets)
-    if len(labels) != len(sets):
-        raise ValueError(f"a list of labels must have one entry for each of {len(sets)} panels, "
-                         f"not {len(labels)}")
+    labels_of_each = _panel_labels(labels, len(sets))
     limit = _choose_limit(sets, limit)
     height = size + 0.25 if any(titles) else size
     ncols = ncols or min(len(sets), 6)
     fig, axs = _panels(len(sets), ncols, size, height)
-    for ax, title, points, own_labels in zip(axs, titles, sets, labels):
+    for ax, title, points, own_labels in zip(axs, titles, sets, labels_of_each):
         _scatter_axes(ax, data, limit)
         ax.set_title(title, fontsize=10, color=_ink)
         _scatter(ax, points, own_labels)
     return fig
+
+def _panel_labels(labels: Tensor | Sequence[Any] | None, num_panels: int) -> list[Any]:
+    "The labels of each panel: the same for all, unless the list has an entry for each"
+    if not isinstance(labels, (list, tuple)): return [labels] * num_panels
+    if any(isinstance(label, (Integral, str)) for label in labels): return [labels] * num_panels
+    if len(labels) != num_panels:
+        raise ValueError(f"a list of labels must have one entry for each of {num_panels} panels, "
+                         f"not {len(labels)}")
+    return [*labels]
 
 # %% ../nbs/32_plots.ipynb #16271253
 def _check_steps(steps: Iterable[Step]) -> list[Step]:
@@ -309,7 +323,7 @@ def _draw_points(
     axs: Iterable["Axes"],
     steps: Sequence[Step],
     data: Tensor | None,
-    labels: Tensor | Sequence[int] | None,
+    labels: Tensor | Sequence[int | str] | None,
     limit: float | None,
 ) -> None:
     "Each step's x, then each step's x_start, on one of `axs` each"
@@ -332,12 +346,12 @@ def plot_steps(
     num_columns: int = 6,  # steps shown, evenly from the first to the last
     *,
     data: Tensor | None = None,  # points: (M, 2), drawn in gray underneath
-    labels: Tensor | Sequence[int] | None = None,  # points: (N,) ints for the colors
+    labels: Tensor | Sequence[int | str] | None = None,  # points: (N,) for the colors
     limit: float | None = None,  # points: the window is ±limit; by default at least 1.2
     ncols: int | None = None,  # images: images in a row of each grid
     size: float = 1.5,  # side of a panel in inches
 ) -> "Figure":
-    "The noisy x_t, and below it the estimate x̂_0, step by step"
+    "Each noisy x_t, and below it the x̂_0 that was estimated from it, step by step"
     steps = _evenly_spaced(_check_steps(steps), num_columns)
     are_points = steps[0].x.ndim == 2
     width, height = (1, 1) if are_points else image_grid(steps[0].x, ncols).size
@@ -380,7 +394,7 @@ def _to_image(fig: "Figure") -> "PILImage":
 
 # %% ../nbs/32_plots.ipynb #85857b37
 def _move_dots(
-    dots: Iterable["Line2D"], points: Tensor, labels: Tensor | Sequence[int] | None
+    dots: Iterable["Line2D"], points: Tensor, labels: Tensor | Sequence[int | str] | None
 ) -> None:
     "Move the dots that `_scatter` drew to other points"
     for line, (_, which) in zip(dots, _by_color(len(points), labels)):
@@ -391,12 +405,12 @@ def points_frames(
     steps: Iterable[Step],  # of a reverse process of points (N, 2)
     *,
     data: Tensor | None = None,  # (M, 2), drawn in gray underneath
-    labels: Tensor | Sequence[int] | None = None,  # (N,) ints for the colors
+    labels: Tensor | Sequence[int | str] | None = None,  # (N,) for the colors
     limit: float | None = None,  # the window is ±limit; by default at least 1.2
     size: int = 300,  # side of a panel in pixels
     titles: bool = True,  # write above which is which, and the time
 ) -> "list[PILImage]":  # one for each step
-    "Frames of points: x_t on the left, x̂_0 on the right"
+    "Frames of points: x_t on the left, and on the right the x̂_0 estimated from it"
     steps = _check_steps(steps)
     xs, starts, data, limit = _points_of(steps, data, limit)
     fig, axs = _two_panels(size, size, titles)
@@ -417,7 +431,7 @@ def image_frames(
     *,
     scale: int | None = None,  # side of a pixel; by default so that a grid has 200 columns or more
 ) -> "list[PILImage]":  # one for each step
-    "Frames of image grids: x_t on the left, x̂_0 on the right"
+    "Frames of image grids: x_t on the left, and on the right the x̂_0 estimated from it"
     steps = _check_steps(steps)
     if scale is None: scale = math.ceil(200 / image_grid(steps[0].x, ncols).width)
     draw = partial(_rgb_pixels, ncols=ncols, scale=scale)
