@@ -9,7 +9,7 @@ __all__ = ['Player', 'stepper', 'forward_stepper', 'schedule_explorer', 'guidanc
 import atexit
 import html
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,10 @@ from torch import Tensor
 from .schedules import schedules
 from .diffusion import GaussianDiffusion
 from .sampling import Step
-from .samplers import sampler_rule, samplers
+from .samplers import resolve_sampling, samplers
 from .files import warn_user
 from .points import make_shapes, make_spiral
-from .pretrained import find_diffusion, pretrained_names, recommended_guidance
+from .pretrained import find_diffusion, pretrained_names
 from denoising_diffusion.films import (
     Film, ddim_film, forward_film, guidance_film, make_film, sample_film, schedule_film, _speeds,
 )
@@ -227,13 +227,9 @@ def close(self: Player) -> None:
     _close_widgets(self.box)
 
 # %% ../nbs/51_widgets.ipynb #1d29a3e7
-def _sampler_menu() -> dict[str, Callable]:
-    "Rules by name: each sampler, and those that take an eta with three of them"
-    rules = []
-    for name, sampler in samplers.items():
-        etas = [0.0, 0.5, 1.0] if sampler.takes_eta else [0.0]
-        rules += [sampler_rule(name, eta) for eta in etas]
-    return {rule.name: rule for rule in rules}
+def _sampler_menu() -> list[tuple[str, str]]:  # title, name in `samplers`
+    "All samplers"
+    return [(sampler.title, name) for name, sampler in samplers.items()]
 
 def _label_options(diffusion: GaussianDiffusion) -> list[tuple[str, int]]:
     "What a model can be asked for: all labels in turn (-1), one of them, or none (0)"
@@ -241,6 +237,17 @@ def _label_options(diffusion: GaussianDiffusion) -> list[tuple[str, int]]:
     if not names: return [("none", -1)]
     labels = [(name, label) for label, name in enumerate(names, 1)]
     return [("all in turn", -1), *labels, ("none", 0)]
+
+def _recommended(diffusion: GaussianDiffusion) -> dict[str, Any]:  # arguments of `sample_film`
+    "How the model's card recommends to sample, by the names of the controls"
+    card = diffusion.card.get("sampling") or {}
+    labels = 0 if diffusion.num_classes else None
+    process = resolve_sampling(diffusion, labels)
+    return dict(
+        rule=card.get("sampler", "ddpm"),
+        eta=card.get("eta", 0.0),
+        sampling_timesteps=len(process["sampling_timesteps"]) - 1,
+        guidance_scale=process["guidance_scale"])
 
 # %% ../nbs/51_widgets.ipynb #b8e3507d
 def _seed_control() -> Any:
@@ -261,23 +268,35 @@ def _guidance_control(scale: float) -> Any:
     slider.continuous_update = False
     return slider
 
+def _eta_control() -> Any:
+    "A slider for the share of fresh noise"
+    import ipywidgets as w
+    return w.FloatSlider(0.0, min=0, max=1, description="η", continuous_update=False)
+
 def _allow_guidance(controls: dict[str, Any], change: Any = None) -> None:
     "Disable the guidance scale where there is no label to guide to"
     label = controls["label"]
-    controls["scale"].disabled = label.value == 0 or len(label.options) == 1
+    controls["guidance_scale"].disabled = label.value == 0 or len(label.options) == 1
+
+def _allow_eta(controls: dict[str, Any], change: Any = None) -> None:
+    "Disable η where the sampler takes none"
+    controls["eta"].disabled = not samplers[controls["rule"].value].takes_eta
 
 # %% ../nbs/51_widgets.ipynb #f6b49a32
-_widths = dict(label="200px", scale="300px", rule="210px", steps="300px")
+_widths = dict(label="200px", guidance_scale="300px", rule="210px", eta="300px",
+               sampling_timesteps="300px")
 
 def _sampling_controls() -> dict[str, Any]:
     "The controls of a reverse process, before they are fitted to a model"
     import ipywidgets as w
     label = w.Dropdown(description="label")
     rule = w.Dropdown(options=_sampler_menu(), description="sampler")
-    controls = dict(label=label, scale=_guidance_control(1.0), rule=rule)
-    controls.update(steps=_count_control("steps", 1, 100), seed=_seed_control())
+    controls = dict(label=label, guidance_scale=_guidance_control(1.0), rule=rule)
+    controls.update(eta=_eta_control(), sampling_timesteps=_count_control("steps", 1, 100))
+    controls.update(seed=_seed_control())
     for name, width in _widths.items(): controls[name].layout.width = width
     label.observe(partial(_allow_guidance, controls), "value")
+    rule.observe(partial(_allow_eta, controls), "value")
     return controls
 
 # %% ../nbs/51_widgets.ipynb #1778c9f6
@@ -311,11 +330,21 @@ class _Stepper(Player):
 
 # %% ../nbs/51_widgets.ipynb #dccfa8c8
 @patch
-def sample(self: _Stepper, **options: Any) -> Film:  # of `sample_film`
+def sample(
+    self: _Stepper,
+    rule: str,  # a name in `samplers`
+    eta: float,  # of that sampler, if it takes one
+    **options: Any,  # of `sample_film`
+) -> Film:
     "The film of the chosen model"
     n = self.counts.get(len(self.diffusion.data_shape))
     points = self.points.get(self.model.value)
-    return sample_film(self.diffusion, n=n, data=points, **options)
+    recommended = self.diffusion.card.get("sampling") or {}
+    spacing = 1.0
+    if rule == recommended.get("sampler"): spacing = recommended.get("spacing", 1.0)
+    if not samplers[rule].takes_eta: eta = 0.0
+    process = dict(options, rule=rule, eta=eta, spacing=spacing)
+    return sample_film(self.diffusion, n, data=points, **process)
 
 @patch
 def adapt(self: _Stepper, change: Any = None) -> None:
@@ -326,10 +355,10 @@ def adapt(self: _Stepper, change: Any = None) -> None:
     controls["label"].options = options
     controls["label"].value = options[0][1]
     controls["label"].disabled = not diffusion.num_classes
-    controls["scale"].value = recommended_guidance(diffusion)
-    controls["steps"].max = diffusion.num_timesteps
-    controls["steps"].value = diffusion.num_timesteps
+    controls["sampling_timesteps"].max = diffusion.num_timesteps
+    for name, value in _recommended(diffusion).items(): controls[name].value = value
     _allow_guidance(controls)
+    _allow_eta(controls)
     for control in controls.values(): control.observe(self.render, "value")
     self.render()
 
@@ -352,7 +381,7 @@ def stepper(
     *,
     n: int | None = None,  # samples; by default 16 images or 500 points
     data: Tensor | None = None,  # points: drawn in gray underneath
-    labels: Tensor | None = None,  # of the points of given steps, for their colors
+    labels: Tensor | Sequence[int | str] | None = None,  # of given points, for their colors
 ) -> Player | Film:  # a Film where there is no ipywidgets
     "The reverse process of a model, its name or file, or given steps or film, behind a slider"
     if isinstance(what, Iterable) and not isinstance(what, (str, Film)):
@@ -435,7 +464,7 @@ def guidance_explorer(
     *options, _ = _label_options(diffusion)  # without "none"
     T = diffusion.num_timesteps
     controls = dict(label=w.Dropdown(options=options, description="label"), seed=_seed_control())
-    controls["steps"] = _count_control("steps", min(20, T), T)
+    controls["sampling_timesteps"] = _count_control("steps", min(20, T), T)
     return Player(partial(guidance_film, diffusion, n=n), controls, "scale").render()
 
 # %% ../nbs/51_widgets.ipynb #48c135e4
@@ -446,13 +475,12 @@ def ddim_explorer(
 ) -> Player | Film:  # a Film where there is no ipywidgets
     "One seed in more and more DDIM steps, with little or much fresh noise, behind a slider"
     diffusion = find_diffusion(model)
-    scale = recommended_guidance(diffusion)
-    if not _has_ipywidgets(): return ddim_film(diffusion, scale=scale, n=n)
+    if not _has_ipywidgets(): return ddim_film(diffusion, n=n)
     import ipywidgets as w
     label = w.Dropdown(options=_label_options(diffusion), description="label")
-    eta = w.FloatSlider(0.0, min=0, max=1, description="η", continuous_update=False)
-    controls = dict(label=label, seed=_seed_control(), eta=eta)
+    controls = dict(label=label, seed=_seed_control(), eta=_eta_control())
     if diffusion.num_classes:
-        controls["scale"] = _guidance_control(scale)
+        scale = _recommended(diffusion)["guidance_scale"]
+        controls["guidance_scale"] = _guidance_control(scale)
         label.observe(partial(_allow_guidance, controls), "value")
     return Player(partial(ddim_film, diffusion, n=n), controls, "steps").render()
