@@ -8,8 +8,8 @@ import pytest
 from conftest import ROOT, load_tool
 
 from denoising_diffusion import load_pretrained
-from denoising_diffusion.ddim import ddim_rule
 from denoising_diffusion.films import sample_film
+from denoising_diffusion.samplers import resolve_sampling
 
 tool = load_tool("browser")
 wait_for, PICTURE, SLIDER = tool.wait_for, tool.PICTURE, tool.SLIDER
@@ -46,7 +46,7 @@ def watched(chromium, **options):
 @pytest.fixture(scope="module")
 def film_page(tmp_path_factory):
     model = load_pretrained("numbers_guided")
-    film = sample_film(model, scale=2.0, rule=ddim_rule(0.0), steps=12, n=4)
+    film = sample_film(model, 4, rule="ddim", sampling_timesteps=12)
     return film, film.save(tmp_path_factory.mktemp("film")/"digits.html")
 
 
@@ -174,6 +174,19 @@ def caption(page):
     return next(text for text in texts if text.startswith("t = "))
 
 
+def recommended_times():
+    "The times of the stepper's first film, from T to 0"
+    return resolve_sampling(load_pretrained("numbers_guided"))["sampling_timesteps"]
+
+
+def set_steps(page, *keys):
+    "Press keys on the slider for the number of steps, and wait for the film"
+    page.locator(".ddpm-player .widget-slider .noUi-handle").nth(2).focus()
+    for key in keys: page.keyboard.press(key)
+    page.wait_for_timeout(500)
+    tool.wait_for_film(page)
+
+
 def wait_for_caption(page, text): wait_for(lambda: text in caption(page))
 
 
@@ -185,28 +198,32 @@ def press(page, key):
 
 
 def test_keys_turn_the_pages(stepper_page):
-    page = stepper_page
+    page, times = stepper_page, recommended_times()
     page.locator(SLIDER).focus()
     assert "t = 100," in caption(page)
-    keys = [("ArrowRight", 99), ("End", 0), ("ArrowLeft", 1), ("Home", 100), ("ArrowRight", 99)]
-    for key, t in keys:
+    keys = [("ArrowRight", 1), ("End", -1), ("ArrowLeft", -2), ("Home", 0), ("ArrowRight", 1)]
+    for key, i in keys:
         press(page, key)
-        wait_for_caption(page, f"t = {t},")
+        wait_for_caption(page, f"t = {times[i]},")
 
 
 def test_the_slider_can_be_dragged(stepper_page):
     page, was = stepper_page, picture(stepper_page)
+    second = f"t = {recommended_times()[1]},"
+    assert second in caption(page)
     handle = page.locator(SLIDER)
     handle.hover()  # scrolls to where nothing covers it
     box = handle.bounding_box()
     page.mouse.down()
     page.mouse.move(box["x"] + 100, box["y"] + box["height"] / 2, steps=5)
     page.mouse.up()
-    wait_for(lambda: picture(page) != was and "t = 99," not in caption(page))
+    wait_for(lambda: picture(page) != was and second not in caption(page))
 
 
 def test_play_plays(stepper_page):
     page = stepper_page
+    page.locator(SLIDER).focus()
+    press(page, "Home")
     page.locator(".ddpm-player .widget-play button").first.click()
     seen = set()
     wait_for(lambda: len(seen.add(caption(page)) or seen) > 5)
@@ -237,13 +254,8 @@ def test_another_label_and_scale_give_other_pictures(stepper_page):
 
 def test_end_goes_to_the_end_of_a_film_of_another_length(stepper_page):
     page = stepper_page
-    page.locator(".ddpm-player .widget-slider .noUi-handle").nth(1).focus()
-    page.keyboard.press("Home")  # a single step
-    page.wait_for_timeout(500)
-    tool.wait_for_film(page)
-    page.keyboard.press("PageUp")
-    page.wait_for_timeout(500)
-    tool.wait_for_film(page)
+    set_steps(page, "Home")  # a single step
+    set_steps(page, "PageUp")
     page.locator(SLIDER).focus()
     press(page, "End")
     wait_for_caption(page, "t = 0,")
@@ -253,11 +265,7 @@ def test_end_goes_to_the_end_of_a_film_of_another_length(stepper_page):
 
 def test_a_film_of_few_pictures_is_played_slowly(stepper_page):
     page = stepper_page
-    page.locator(".ddpm-player .widget-slider .noUi-handle").nth(1).focus()
-    page.keyboard.press("Home")
-    for _ in range(2): page.keyboard.press("ArrowRight")  # three steps
-    page.wait_for_timeout(500)
-    tool.wait_for_film(page)
+    set_steps(page, "Home", "ArrowRight", "ArrowRight")  # three steps
     wait_for_caption(page, "t = 100,")
     page.locator(".ddpm-player .widget-play button").first.click()
     speed = page.locator(".ddpm-player select").last

@@ -12,7 +12,7 @@ digits = load_pretrained("numbers_guided")
 
 def use():
     player = stepper(digits, n=1)
-    player.controls["steps"].value = 5
+    player.controls["sampling_timesteps"].value = 5
     player.wait()
     assert len(player.film.pictures) == 6, player.status.value
     player.close()
