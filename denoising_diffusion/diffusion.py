@@ -51,6 +51,38 @@ _predictions = {
     "v": _Prediction(_v_target, _v_to_start),
 }
 
+# %% ../nbs/02_diffusion.ipynb #70cf901d
+def _brief(value: Any) -> str:
+    "A value in a message: networks and tensors by their type"
+    if isinstance(value, nn.Module): return f"a network ({type(value).__name__})"
+    if isinstance(value, Tensor): return f"a tensor of shape {tuple(value.shape)}"
+    return repr(value)
+
+
+def _check_arguments(betas: Any, denoise_fn: Any, prediction: Any) -> None:
+    "A `ValueError` if one of these is another argument of a `GaussianDiffusion`, or none at all"
+    if isinstance(betas, (str, int, float)) or callable(betas):
+        wanted = "a tensor (T,), as from cosine_beta_schedule(100)"
+        raise ValueError(f"betas must be {wanted}, not {_brief(betas)}")
+    if denoise_fn is not None and not callable(denoise_fn):
+        wanted = "a network or a function of (x, t), after betas and data_shape"
+        raise ValueError(f"denoise_fn must be {wanted}, not {_brief(denoise_fn)}")
+    if prediction not in _predictions:
+        names = ", ".join(map(repr, _predictions))
+        raise ValueError(f"prediction must be one of {names}, not {prediction!r}")
+
+
+def _read_shape(data_shape: Any) -> tuple[int, ...]:
+    "The shape of one sample as a tuple, or a `ValueError`"
+    sizes = (data_shape,) if isinstance(data_shape, Integral) else data_shape
+    if isinstance(sizes, (tuple, list)) and sizes:
+        whole = [isinstance(n, Integral) and not isinstance(n, bool) and n >= 1 for n in sizes]
+        if all(whole): return tuple(int(n) for n in sizes)
+    wanted = "the shape of one sample without the batch, such as 2 or (1, 28, 28)"
+    if isinstance(data_shape, tuple) and not data_shape:
+        raise ValueError(f"data_shape is missing: give {wanted}")
+    raise ValueError(f"data_shape must be {wanted}, not {_brief(data_shape)}")
+
 # %% ../nbs/02_diffusion.ipynb #65a1686c
 class GaussianDiffusion(nn.Module):
     "A diffusion of data of one shape, and its denoising network (arXiv 2006.11239)"
@@ -74,50 +106,13 @@ class GaussianDiffusion(nn.Module):
         prediction: str = "noise",  # what `denoise_fn` predicts: "noise" (ε), "start" (x̂_0) or "v"
     ):
         super().__init__()
-        if prediction not in _predictions:
-            names = ", ".join(map(repr, _predictions))
-            raise ValueError(f"prediction must be one of {names}, not {prediction!r}")
-        _check_betas_argument(betas)
+        _check_arguments(betas, denoise_fn, prediction)
         self.data_shape = _read_shape(data_shape)
-        _check_network_argument(denoise_fn)
         self.denoise_fn = denoise_fn
         self.prediction = prediction
         self.card = {}
         self.name = None
         self._keep_schedule(betas)
-
-
-def _brief(value: Any) -> str:
-    "A value in a message: networks and tensors by their type"
-    if isinstance(value, nn.Module): return f"a network ({type(value).__name__})"
-    if isinstance(value, Tensor): return f"a tensor of shape {tuple(value.shape)}"
-    return repr(value)
-
-
-def _check_betas_argument(betas: Any) -> None:
-    "A `ValueError` if this is another argument of a `GaussianDiffusion`"
-    if not isinstance(betas, (str, int, float)) and not callable(betas): return
-    wanted = "a tensor (T,), as from cosine_beta_schedule(100)"
-    raise ValueError(f"betas must be {wanted}, not {_brief(betas)}")
-
-
-def _check_network_argument(denoise_fn: Any) -> None:
-    "A `ValueError` if this is neither a network nor None"
-    if denoise_fn is None or callable(denoise_fn): return
-    wanted = "a network or a function of (x, t), after betas and data_shape"
-    raise ValueError(f"denoise_fn must be {wanted}, not {_brief(denoise_fn)}")
-
-
-def _read_shape(data_shape: Any) -> tuple[int, ...]:
-    "The shape of one sample as a tuple, or a `ValueError`"
-    sizes = (data_shape,) if isinstance(data_shape, Integral) else data_shape
-    if isinstance(sizes, (tuple, list)) and sizes:
-        whole = [isinstance(n, Integral) and not isinstance(n, bool) and n >= 1 for n in sizes]
-        if all(whole): return tuple(int(n) for n in sizes)
-    wanted = "the shape of one sample without the batch, such as 2 or (1, 28, 28)"
-    if isinstance(data_shape, tuple) and not data_shape:
-        raise ValueError(f"data_shape is missing: give {wanted}")
-    raise ValueError(f"data_shape must be {wanted}, not {_brief(data_shape)}")
 
 # %% ../nbs/02_diffusion.ipynb #6f6ea267
 @patch
@@ -319,29 +314,10 @@ def q_posterior_mean_variance(
     level_t, level_s = self.level(t, x_t), self.level(t - 1, x_t)
     return posterior_mean_variance(x_start, x_t, level_t, level_s)
 
-# %% ../nbs/02_diffusion.ipynb #ea32c237
+# %% ../nbs/02_diffusion.ipynb #1d8832d3
 Labels = int | str | Sequence[int | str] | Tensor  # one label for all, or one for each sample
 
-
-def check_labels(
-    labels: Labels,  # 0 … K, or class names: one for all samples, or B of them
-    batch_size: int,  # B
-    num_classes: int | None,  # K; None if not known: then only the lower end is checked
-    device: torch.device | str | None = None,  # where to put them; where they are, if not given
-    names: Sequence[str] = (),  # of the classes 1 … K
-) -> Tensor:  # LongTensor (B,)
-    "Labels as a LongTensor (B,), or a `ValueError` if they fit neither the batch nor 0 … K"
-    numbers = _label_numbers(labels, names)
-    if numbers.is_floating_point() or numbers.is_complex() or numbers.dtype == torch.bool:
-        raise ValueError(f"labels must be whole numbers, not {numbers.dtype}")
-    if numbers.ndim == 0: numbers = numbers.expand(batch_size)
-    if numbers.shape != (batch_size,):
-        raise ValueError(f"labels must be one label or have shape ({batch_size},), "
-                         f"one for each sample, not {tuple(numbers.shape)}")
-    _check_label_range(numbers, num_classes, names)
-    return numbers.to(device=device or numbers.device, dtype=torch.long)
-
-
+# %% ../nbs/02_diffusion.ipynb #32344fe0
 def _label_numbers(labels: Labels, names: Sequence[str]) -> Tensor:
     "Labels as numbers, in whatever shape they have; a `ValueError` for what is no label"
     if isinstance(labels, str): return torch.tensor(_label_number(labels, names))
@@ -366,6 +342,25 @@ def _list_names(names: Sequence[str]) -> str:
     "Class names with commas between, those in the middle left out where there are many"
     if len(names) <= 24: return ", ".join(names)
     return f"{', '.join(names[:3])}, …, {names[-1]}"
+
+# %% ../nbs/02_diffusion.ipynb #ea32c237
+def check_labels(
+    labels: Labels,  # 0 … K, or class names: one for all samples, or B of them
+    batch_size: int,  # B
+    num_classes: int | None,  # K; None if not known: then only the lower end is checked
+    device: torch.device | str | None = None,  # where to put them; where they are, if not given
+    names: Sequence[str] = (),  # of the classes 1 … K
+) -> Tensor:  # LongTensor (B,)
+    "Labels as a LongTensor (B,), or a `ValueError` if they fit neither the batch nor 0 … K"
+    numbers = _label_numbers(labels, names)
+    if numbers.is_floating_point() or numbers.is_complex() or numbers.dtype == torch.bool:
+        raise ValueError(f"labels must be whole numbers, not {numbers.dtype}")
+    if numbers.ndim == 0: numbers = numbers.expand(batch_size)
+    if numbers.shape != (batch_size,):
+        raise ValueError(f"labels must be one label or have shape ({batch_size},), "
+                         f"one for each sample, not {tuple(numbers.shape)}")
+    _check_label_range(numbers, num_classes, names)
+    return numbers.to(device=device or numbers.device, dtype=torch.long)
 
 
 def _check_label_range(labels: Tensor, num_classes: int | None, names: Sequence[str]) -> None:

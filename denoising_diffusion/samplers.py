@@ -6,9 +6,8 @@
 __all__ = ['samplers', 'sampler_rule', 'resolve_sampling', 'sample']
 
 # %% ../nbs/07_samplers.ipynb #701f849f
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor
 from .schedules import check_counts
 from .diffusion import GaussianDiffusion, Labels
 from denoising_diffusion.sampling import (
-    SeededNoise, ddpm_rule, final, reverse_process, time_grid,
+    SeededNoise, Step, ddpm_rule, final, reverse_process, time_grid,
 )
 from .ddim import ddim_rule
 from .solvers import dpm_solver_rule, heun_rule, unipc_rule
@@ -57,6 +56,30 @@ def sampler_rule(
         raise ValueError(f"eta = {eta} is for the samplers {', '.join(able)}, not for {name}")
     return sampler.make(eta)
 
+# %% ../nbs/07_samplers.ipynb #29d07fdf
+def _are_times(steps: Any) -> bool:
+    "Whether these are times, and not a number of them"
+    return steps is not None and getattr(steps, "ndim", 1) == 1 and hasattr(steps, "__len__")
+
+
+def _choose_rule(rule: Callable | str, eta: float | None) -> Callable:
+    "The rule of that name with this η; a rule that was made already has its own"
+    if isinstance(rule, str): return sampler_rule(rule, eta or 0.0)
+    if eta is None: return rule
+    raise ValueError(f"eta = {eta!r} goes with the name of a sampler; a rule is made with its own")
+
+
+def _choose_times(
+    diffusion: GaussianDiffusion,
+    steps: int | Sequence[int] | None,
+    spacing: float | None,
+) -> int | Sequence[int] | None:
+    "The times of so many steps; times that are given stay as they are"
+    if not _are_times(steps):
+        return time_grid(diffusion.num_timesteps, steps, 1.0 if spacing is None else spacing)
+    if spacing is None: return steps
+    raise ValueError(f"spacing = {spacing!r} goes with a number of steps, not with times")
+
 # %% ../nbs/07_samplers.ipynb #872659c6
 def resolve_sampling(
     diffusion: GaussianDiffusion,
@@ -83,30 +106,6 @@ def resolve_sampling(
         sampling_timesteps=_choose_times(diffusion, sampling_timesteps, spacing),
         guidance_scale=guidance_scale)
 
-
-def _are_times(steps: Any) -> bool:
-    "Whether these are times, and not a number of them"
-    return steps is not None and getattr(steps, "ndim", 1) == 1 and hasattr(steps, "__len__")
-
-
-def _choose_rule(rule: Callable | str, eta: float | None) -> Callable:
-    "The rule of that name with this η; a rule that was made already has its own"
-    if isinstance(rule, str): return sampler_rule(rule, eta or 0.0)
-    if eta is None: return rule
-    raise ValueError(f"eta = {eta!r} goes with the name of a sampler; a rule is made with its own")
-
-
-def _choose_times(
-    diffusion: GaussianDiffusion,
-    steps: int | Sequence[int] | None,
-    spacing: float | None,
-) -> int | Sequence[int] | None:
-    "The times of so many steps; times that are given stay as they are"
-    if not _are_times(steps):
-        return time_grid(diffusion.num_timesteps, steps, 1.0 if spacing is None else spacing)
-    if spacing is None: return steps
-    raise ValueError(f"spacing = {spacing!r} goes with a number of steps, not with times")
-
 # %% ../nbs/07_samplers.ipynb #1759a003
 def _check_dtype(dtype: torch.dtype | None) -> None:
     if dtype in (None, torch.bfloat16, torch.float16): return
@@ -123,6 +122,19 @@ def _chunks(n: int, chunk: int, progress: bool) -> Iterable[slice]:
 def _autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager:
     return torch.autocast(device.type, dtype) if dtype else nullcontext()
 
+# %% ../nbs/07_samplers.ipynb #9714ca32
+def _part_of(
+    diffusion: GaussianDiffusion,
+    part: slice,  # the places of these samples
+    labels: Tensor | None,  # LongTensor (n,), of all
+    seed: int,
+    process: dict[str, Any],  # options of `reverse_process`
+) -> Iterator[Step]:
+    "The reverse process of some samples of all"
+    mine = None if labels is None else labels[part]
+    noise = SeededNoise(seed, part.start)
+    return reverse_process(diffusion, part.stop - part.start, mine, generator=noise, **process)
+
 # %% ../nbs/07_samplers.ipynb #53d98f02
 def sample(
     diffusion: GaussianDiffusion,
@@ -134,7 +146,7 @@ def sample(
     sampling_timesteps: int | Sequence[int] | None = None,  # 1 … T steps, or the times
     eta: float | None = None,  # share of fresh noise, 0 … 1; only with the name of a sampler
     spacing: float | None = None,  # of the times, see `time_grid`
-    guidance_scale: float | None = None,  # w: 0 ignores the labels, 1 follows them; None: the card's
+    guidance_scale: float | None = None,  # w; as the card says if None
     clip_denoised: bool = True,  # clamp x̂_0 to [-1, 1] at each step
     chunk: int = 256,  # samples at once
     dtype: torch.dtype | None = None,  # autocast the network to torch.bfloat16 or torch.float16
@@ -147,15 +159,10 @@ def sample(
     process = resolve_sampling(
         diffusion, labels, rule=rule, sampling_timesteps=sampling_timesteps, eta=eta,
         spacing=spacing, guidance_scale=guidance_scale)
-    run = partial(reverse_process, diffusion, **process, clip_denoised=clip_denoised,
-                  progress=False)
-    first = None if labels is None else labels[:1]
-    run(1, first, generator=SeededNoise(seed))  # draws nothing yet, but checks every option
-    samples = None
+    process.update(clip_denoised=clip_denoised, progress=False)
+    _part_of(diffusion, slice(0, 1), labels, seed, process)  # checks all options, draws no sample
+    samples = torch.empty(n, *diffusion.data_shape, dtype=diffusion.betas.dtype)
     for part in _chunks(n, chunk, progress):
-        chosen = None if labels is None else labels[part]
-        steps = run(part.stop - part.start, chosen, generator=SeededNoise(seed, part.start))
-        with _autocast(diffusion.device, dtype): x = final(steps)
-        if samples is None: samples = torch.empty(n, *diffusion.data_shape, dtype=x.dtype)
-        samples[part] = x
+        steps = _part_of(diffusion, part, labels, seed, process)
+        with _autocast(diffusion.device, dtype): samples[part] = final(steps)
     return samples

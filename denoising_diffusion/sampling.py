@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from fastcore.basics import patch
 from fastcore.meta import delegates
 from torch import Tensor
 
@@ -73,30 +74,34 @@ class SeededNoise:
         self.seed, self.start = int(seed), int(start)
         self._generators: dict[int, torch.Generator] = {}
 
-    def _generator(self, block: int, device: torch.device) -> torch.Generator:
-        "The generator of a block of samples, made when it is first needed"
-        if block not in self._generators:
-            mixed = np.random.SeedSequence((self.seed, block)).generate_state(1)
-            self._generators[block] = torch.Generator(device).manual_seed(int(mixed[0]))
-        return self._generators[block]
+# %% ../nbs/04_sampling.ipynb #39515f0c
+@patch
+def _generator(self: SeededNoise, block: int, device: torch.device) -> torch.Generator:
+    "The generator of a block of samples, made when it is first needed"
+    if block not in self._generators:
+        mixed = np.random.SeedSequence((self.seed, block)).generate_state(1)
+        self._generators[block] = torch.Generator(device).manual_seed(int(mixed[0]))
+    return self._generators[block]
 
-    def like(
-        self,
-        x: Tensor,  # (B, …) floats: the samples from index `start` on
-    ) -> Tensor:  # (B, …)
-        "The next noise of x's shape, dtype and device"
-        noise = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-        size, stop = self.block_size, self.start + len(x)
-        for block in range(self.start // size, math.ceil(stop / size)):
-            generator = self._generator(block, x.device)
-            first, last = max(block * size, self.start), min((block + 1) * size, stop)
-            part = noise[first - self.start:last - self.start]
-            if last - first == size: part.normal_(generator=generator)
-            else:  # a block is drawn whole, whatever is needed of it
-                whole = torch.empty(size, *x.shape[1:], dtype=x.dtype, device=x.device)
-                whole.normal_(generator=generator)
-                part.copy_(whole[first - block * size:last - block * size])
-        return noise
+# %% ../nbs/04_sampling.ipynb #18836b6e
+@patch
+def like(
+    self: SeededNoise,
+    x: Tensor,  # (B, …) floats: the samples from index `start` on
+) -> Tensor:  # (B, …)
+    "The next noise of x's shape, dtype and device"
+    noise = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    size, stop = self.block_size, self.start + len(x)
+    for block in range(self.start // size, math.ceil(stop / size)):
+        generator = self._generator(block, x.device)
+        first, last = max(block * size, self.start), min((block + 1) * size, stop)
+        part = noise[first - self.start:last - self.start]
+        if last - first == size: part.normal_(generator=generator)
+        else:  # a block is drawn whole, whatever is needed of it
+            whole = torch.empty(size, *x.shape[1:], dtype=x.dtype, device=x.device)
+            whole.normal_(generator=generator)
+            part.copy_(whole[first - block * size:last - block * size])
+    return noise
 
 # %% ../nbs/04_sampling.ipynb #b3449198
 def _move(
@@ -307,6 +312,27 @@ class Step(NamedTuple):
     x: Tensor  # (B, *data_shape) x_t
     x_start: Tensor  # (B, *data_shape) x̂_0, the estimate made from `x`; `x` itself at t = 0
 
+# %% ../nbs/04_sampling.ipynb #2076a0d2
+def _trajectory(
+    predict: Callable,  # (x, t) -> x̂_0
+    move: Callable,  # (x, x̂_0, t, s) -> x_s
+    x: Tensor,  # x_T
+    times: list[int],  # those that the rule visits; one of them twice where it corrects a step
+    progress: bool,
+) -> Iterator[Step]:
+    "Predict and move from each time to the next"
+    for t, s in _progress_bar([*pairwise(times)], progress):
+        x_start = predict(x, t)
+        if s < t: yield Step(t, x, x_start)
+        x = move(x, x_start, t, s)
+    yield Step(0, x, x)
+
+
+def _progress_bar(steps: list[Any], progress: bool) -> Iterable[Any]:
+    if not progress: return steps
+    from tqdm.auto import tqdm
+    return tqdm(steps, desc="sampling", leave=False)
+
 # %% ../nbs/04_sampling.ipynb #6502dd40
 def reverse_process(
     diffusion: GaussianDiffusion,
@@ -330,27 +356,6 @@ def reverse_process(
     predict = partial(_predict_x_start, diffusion, denoiser, clip_denoised=clip_denoised)
     move = partial(_move, diffusion, rule=rule, generator=generator)
     return _trajectory(predict, move, x, times, progress)
-
-
-def _trajectory(
-    predict: Callable,  # (x, t) -> x̂_0
-    move: Callable,  # (x, x̂_0, t, s) -> x_s
-    x: Tensor,  # x_T
-    times: list[int],  # those that the rule visits; one of them twice where it corrects a step
-    progress: bool,
-) -> Iterator[Step]:
-    "Predict and move from each time to the next"
-    for t, s in _progress_bar([*pairwise(times)], progress):
-        x_start = predict(x, t)
-        if s < t: yield Step(t, x, x_start)
-        x = move(x, x_start, t, s)
-    yield Step(0, x, x)
-
-
-def _progress_bar(steps: list[Any], progress: bool) -> Iterable[Any]:
-    if not progress: return steps
-    from tqdm.auto import tqdm
-    return tqdm(steps, desc="sampling", leave=False)
 
 # %% ../nbs/04_sampling.ipynb #3035f552
 def final(
