@@ -144,7 +144,7 @@ def _finetuned_diffusion(
     if dropout is None: return diffusion
     return _with_dropout(diffusion, dropout)
 
-# %% ../nbs/34_recipes.ipynb #43c2a35c
+# %% ../nbs/34_recipes.ipynb #6de14525
 def _describe_images(images: Tensor, train_data: Tensor, val_data: Tensor | None) -> str:
     "How many images there are, their size, and a hash that tells them from others"
     held_out = "" if val_data is None else f"; {len(val_data):,} others for validation"
@@ -153,7 +153,7 @@ def _describe_images(images: Tensor, train_data: Tensor, val_data: Tensor | None
     return (f"{len(train_data):,} pictures, {size}×{size}, and mirrored{held_out}; "
             f"SHA-256 of all {digest}")
 
-
+# %% ../nbs/34_recipes.ipynb #43c2a35c
 def _folder_recipe(
     folder: str,  # of images, with its sub-folders
     crop: bool = False,  # cut each image to its subject
