@@ -21,7 +21,6 @@ from torch import Tensor
 
 from denoising_diffusion import GaussianDiffusion, UNet, cosine_beta_schedule
 from denoising_diffusion import fld, logsnr_beta_schedule, sample, train
-from denoising_diffusion.ddim import ddim_rule
 from denoising_diffusion.recipes import recipes
 from denoising_diffusion.schedules import clipped_snr_weights, cumulate_alphas
 
@@ -92,7 +91,7 @@ def run(job: Job) -> dict:
     start = time.perf_counter()
     history = train(diffusion, images[:job.digits], seed=job.seed, progress=False, **options)
     seconds = time.perf_counter() - start
-    samples = sample(diffusion, NUM_SAMPLES, seed=job.seed, rule=ddim_rule(1.0),
+    samples = sample(diffusion, NUM_SAMPLES, seed=job.seed, rule="ddim", eta=1.0,
                      sampling_timesteps=STEPS, progress=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that they are few
@@ -133,7 +132,7 @@ def main(
     with get_context("spawn").Pool(jobs, maxtasksperchild=1) as pool:
         for i, found in enumerate(pool.imap_unordered(run, todo), 1):
             results["runs"].append(found)
-            results["about"] = dict(samples=NUM_SAMPLES, sampler=sampler, judge="mnist-1",
+            results["about"] = dict(samples=NUM_SAMPLES, sampler=sampler, reference="mnist-1",
                                     torch=torch.__version__)
             write_results(path, results)
             print(f"{i}/{len(todo)}", found, flush=True)

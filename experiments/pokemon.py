@@ -1,11 +1,11 @@
 """Train what the Pokémon model is compared with, and measure: all numbers in nbs/62_pokemon.ipynb.
 
     python experiments/pokemon_data.py pictures     # the images, in two folders; then the model
-    ddpm_train runs/pokemon/train --size 48 --epochs 45 --half --out runs/pokemon-first.safetensors
-    ddpm_train runs/pokemon/train --size 48 --epochs 30 --base runs/pokemon-first.safetensors \\
-        --out runs/pokemon-second.safetensors
-    ddpm_train runs/pokemon/train --size 48 --epochs 200 --lr 5e-4 --half \\
-        --base runs/pokemon-second.safetensors --out runs/pokemon.safetensors
+    ddpm_train runs/pokemon/train --size 48 --epochs 45 --bf16 --out runs/pokemon-first.safetensors
+    ddpm_train runs/pokemon/train --size 48 --epochs 30 \\
+        --finetune runs/pokemon-first.safetensors --out runs/pokemon-second.safetensors
+    ddpm_train runs/pokemon/train --size 48 --epochs 200 --lr 5e-4 --bf16 \\
+        --finetune runs/pokemon-second.safetensors --out runs/pokemon.safetensors
     python experiments/pokemon.py trainings         # the original configuration, the ablation
     python experiments/pokemon.py ship              # the weights into the package, in float16
     python experiments/pokemon.py measures          # all measures
@@ -37,8 +37,6 @@ from denoising_diffusion.data import is_bf16_fast, to_floats
 from denoising_diffusion.files import weights_folder, write_file
 from denoising_diffusion.plots import save_image
 from denoising_diffusion.recipes import find_recipe, picture_diffusion
-from denoising_diffusion.samplers import sampler_rule
-from denoising_diffusion.sampling import time_grid
 from denoising_diffusion.schedules import clipped_snr_weights, cumulate_alphas
 
 FOUND = RESULTS/"pokemon.json"
@@ -47,7 +45,7 @@ MODEL = RUNS.parent/"pokemon.safetensors"
 TRAININGS = {"first": (1, 3, 8, 15, 30, 45), "second": (), "third": (1, 10, 50, 100, 200)}
 NUM = 612  # images of each kind that are measured: as many as are held out
 BETAS = cosine_beta_schedule(100)
-HALF = torch.bfloat16 if is_bf16_fast() else None
+BF16 = torch.bfloat16 if is_bf16_fast() else None
 ORIGINAL = dict(  # of the package that this one re-creates: a constant rate, nothing averaged
     batch_size=32, lr=1e-3, optimizer=torch.optim.Adam, lr_schedule=None, ema_decay=None,
     grad_clip=None, checkpoint_steps=200)
@@ -101,7 +99,7 @@ def recipe_settings() -> dict:
 def ablated(name: str, epochs: int = 8, channels: int = 24) -> GaussianDiffusion:
     "One change of the recipe"
     prediction, changed = ABLATION[name]
-    settings = recipe_settings() | dict(num_epochs=epochs, dtype=HALF) | changed
+    settings = recipe_settings() | dict(num_epochs=epochs, dtype=BF16) | changed
     torch.manual_seed(0)
     diffusion = picture_diffusion(SIDE, channels, prediction)
     return trained(name.replace(", ", "_").replace(" ", "_"), diffusion, **settings)
@@ -117,9 +115,8 @@ def trainings() -> dict[str, Callable]:
 def draw(diffusion: GaussianDiffusion, sampler: str, steps: int, n: int = NUM, seed: int = 0,
          ) -> Tensor:
     "n samples, in bfloat16 where that is fast"
-    times = time_grid(diffusion.num_timesteps, steps)
-    return sample(diffusion, n, seed=seed, chunk=100, dtype=HALF, rule=sampler_rule(sampler),
-                  sampling_timesteps=times)
+    return sample(diffusion, n, seed=seed, chunk=100, dtype=BF16, rule=sampler,
+                  sampling_timesteps=steps)
 
 
 def guided(scale: float, since: int) -> GaussianDiffusion:
