@@ -13,8 +13,5 @@ def pretrained_names() -> list[str]:
 def load_pretrained(name: str | Path) -> GaussianDiffusion:
     """A trained diffusion from the package, from a file of `save_pretrained`, or from a checkpoint"""
 
-def recommended_guidance(diffusion: GaussianDiffusion) -> float:
-    """The guidance scale that a model's card recommends, or 1.0"""
-
 def find_diffusion(model: str | Path | GaussianDiffusion) -> GaussianDiffusion:
     """The diffusion of that name, or the one given"""

@@ -9,12 +9,12 @@ from torch import Tensor
 from typing_extensions import assert_type
 
 from denoising_diffusion import (
-    ConditionalMLP, Film, GaussianDiffusion, Step, UNet, UNetConditioned, cosine_beta_schedule,
-    ddim_rule, ddim_sample, ddim_sample_loop, fld, forward_film, frechet_distance, image_grid,
-    images_from_folder, labelled_images_from_folder, linear_beta_schedule, load_mnist,
-    load_pretrained, logsnr_beta_schedule, make_shapes, make_spiral, p_sample, p_sample_loop,
-    p_sample_loop_all, reverse_process, sample, sample_film, save_pretrained, split_validation,
-    stepper, time_grid, train, unipc_rule)
+    ConditionalMLP, Film, GaussianDiffusion, SeededNoise, Step, UNet, UNetConditioned,
+    cosine_beta_schedule, ddim_rule, ddim_sample, ddim_sample_loop, fld, forward_film,
+    frechet_distance, image_grid, images_from_folder, labelled_images_from_folder,
+    linear_beta_schedule, load_mnist, load_pretrained, logsnr_beta_schedule, make_shapes,
+    make_spiral, p_sample, p_sample_loop, p_sample_loop_all, reverse_process, sample, sample_film,
+    save_pretrained, split_validation, stepper, time_grid, train, unipc_rule)
 
 # Schedules and networks
 assert_type(linear_beta_schedule(1000), Tensor)
@@ -47,13 +47,17 @@ assert_type(p_sample(diffusion, x_t, 3, guidance_scale=1.5), tuple[Tensor, Tenso
 assert_type(ddim_sample(diffusion, x_t, 3, 1, labels=t, eta=0.5), tuple[Tensor, Tensor])
 assert_type(p_sample_loop(diffusion, 8, labels=1, progress=False), Tensor)
 xs, x_starts = p_sample_loop_all(diffusion, (8, 2), 3, noise=torch.randn(8, 2))
-assert_type(ddim_sample_loop(diffusion, 10, 8, eta=1.0), Tensor)
+assert_type(ddim_sample_loop(diffusion, 8, sampling_timesteps=10, eta=1.0), Tensor)
+assert_type(ddim_sample_loop(diffusion, (8, 2), "moons", sampling_timesteps=[40, 9, 0]), Tensor)
 generator = torch.Generator().manual_seed(0)
 steps = reverse_process(diffusion, 8, 1, rule=ddim_rule(0.5), sampling_timesteps=time_grid(40, 10))
 assert_type(steps, Iterator[Step])
 trajectory = list(steps)
 assert_type(trajectory[-1].x_start, Tensor)
 drawn = assert_type(sample(diffusion, 8, seed=1, rule=unipc_rule(), guidance_scale=2.0), Tensor)
+assert_type(sample(diffusion, 2, ["moons", 1], rule="unipc", eta=0.5, spacing=0.6), Tensor)
+assert_type(p_sample(diffusion, x_t, 3, labels="moons", generator=SeededNoise(0, start=8)),
+            tuple[Tensor, Tensor])
 
 # Data, training, files
 assert_type(make_shapes(100, noise=0.01), tuple[Tensor, Tensor])
@@ -68,11 +72,11 @@ assert_type(images_from_folder("photos", 32, background="black", keep_blank=True
 assert_type(labelled_images_from_folder(Path("photos"), 32), tuple[Tensor, Tensor, list[str]])
 
 # Measures and pictures
-assert_type(fld(digits), float)
+assert_type(fld(digits, reference="mnist-1"), float)
 assert_type(frechet_distance(mean, torch.eye(2), mean, torch.eye(2)), float)
 assert_type(image_grid(images, ncols=4, scale=2), Image)
 image_grid(images).save("digits.png")
-film = assert_type(sample_film("spiral", steps=10), Film)
+film = assert_type(sample_film("shapes", label="moons", rule="unipc", sampling_timesteps=10), Film)
 assert_type(film.save("film.html"), Path)
 assert_type(forward_film(x, steps=50).pictures, list[bytes])
 stepper(trajectory, diffusion, data=x)

@@ -1,4 +1,4 @@
-"Ten mistakes, one a line: type checkers report these lines and no others. It is never run."
+"Twelve mistakes, one a line: type checkers report these lines and no others. It is never run."
 import torch
 
 from denoising_diffusion import (
@@ -11,7 +11,9 @@ unet = UNet(1, 16, 100)
 linear_beta_schedule("1000")  # error: a string for a number
 GaussianDiffusion(torch.ones(10), 2, unet, predicts="v")  # error: the option is `prediction`
 p_sample_loop(diffusion, 8, guidance=2.0)  # error: the option is `guidance_scale`
-ddim_sample_loop(diffusion, n_or_shape=8, eta=0.5)  # error: how many steps?
+ddim_sample_loop(diffusion, 8, eta=0.5)  # error: how many steps?
+ddim_sample_loop(diffusion, 8, 1, 10)  # error: the steps are given by keyword
+p_sample_loop(diffusion, 8, 1.5)  # error: a label is a number or a name
 diffusion.q_smaple(data, 3)  # error: no such method
 unet(data)  # error: a network takes times, too
 UNetConditioned(1, 16, 100, num_classes=10, drop_out=0.1)  # error: an option passed on, misspelt
