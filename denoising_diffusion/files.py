@@ -23,9 +23,9 @@ from torch import Tensor
 # %% ../nbs/20_files.ipynb #b8ce4e95
 def write_file(
     path: str | Path,
-    write: Callable[[Path], object],  # writes to the path it is given, which ends as `path` does
+    write: Callable[[Path], object],  # writes to the path it is given; both paths end alike
 ) -> Path:  # `path`
-    "Write a file whole or not at all; a `ValueError` where it can't be written"
+    "Write a file whole or not at all; a `ValueError` if it can't be written"
     path = Path(path).expanduser()
     temporary = path.with_name(f".part-{path.name}")
     try:
@@ -41,11 +41,11 @@ def write_file(
 
 # %% ../nbs/20_files.ipynb #466642e3
 def write_tensors(
-    path: str | Path,  # NAME.safetensors, in a folder that is made if need be
+    path: str | Path,  # NAME.safetensors, in a folder that is made if it is missing
     tensors: dict[str, Tensor],  # on the CPU, contiguous
-    **entry: Any,  # one entry of plain values; its name says what kind of file this is
+    **entry: Any,  # the card, as plain values; its name says what kind of file this is
 ) -> Path:  # `path`
-    "Write tensors with an entry of metadata to a safetensors file"
+    "Write tensors with a card to a safetensors file"
     from safetensors.torch import save
     path = Path(path).expanduser()
     if path.suffix.lower() != ".safetensors":
@@ -69,10 +69,10 @@ def _read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 @contextmanager
 def open_tensors(
     path: str | Path,
-    kind: str,  # the name of the entry
+    kind: str,  # the name of the card in the file
     writer: str,  # the function that writes such files, for messages
-) -> Iterator[tuple[dict[str, Tensor], Any]]:  # tensors by name, and the entry
-    "Read a file of `write_tensors`; a failure in here or in the `with` is a `ValueError`"
+) -> Iterator[tuple[dict[str, Tensor], Any]]:  # tensors by name, and the card
+    "Read a file of `write_tensors`; what fails here or inside the `with` is a `ValueError`"
     from safetensors import SafetensorError
     try:
         tensors, metadata = _read_tensors(path)
@@ -88,7 +88,7 @@ weights_folder = Path(str(resources.files("denoising_diffusion")))/"weights"
 _Built = TypeVar("_Built")
 
 def _find_tensors(name: str | Path, kind: str) -> Path:
-    "The file of that name in the package, or of that path"
+    "The path of a file, given its name in the package or its path"
     folder = weights_folder/f"{kind}s"
     is_path = str(name).lower().endswith(".safetensors")
     path = Path(name).expanduser() if is_path else folder/f"{name}.safetensors"
@@ -105,7 +105,7 @@ def _build(path: Path, changed: int, kind: str, build: Callable[..., Any]) -> An
 
 def load_named(
     name: str | Path,  # the name of a file in the package, or the path of a .safetensors file
-    kind: str,  # such as "encoder": the folder in the package is `kind` and an s
+    kind: str,  # such as "encoder", for the folder `encoders` of the package
     build: Callable[[dict[str, Tensor], Any], _Built],  # (tensors, card) -> what to return
 ) -> _Built:
     "What `build` makes of a file of tensors, kept so that the same file is read once"
