@@ -33,7 +33,8 @@ _names = {
         nearest_panel memorization_rate color_statistics color_table""",
     "films": "Film make_film sample_film forward_film schedule_film guidance_film ddim_film",
     "widgets": "stepper forward_stepper schedule_explorer guidance_explorer ddim_explorer",
-    "cli": "ddpm_sample ddpm_train ddpm_fld ddpm_judge",
+    "cli": "ddpm_sample ddpm_train",
+    "measuring": "ddpm_fld ddpm_reference",
 }
 _module_of = {name: module for module, names in _names.items() for name in names.split()}
 __all__ = [*_module_of]

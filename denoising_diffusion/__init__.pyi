@@ -2,10 +2,10 @@
 from .schedules import linear_beta_schedule as linear_beta_schedule, cosine_beta_schedule as cosine_beta_schedule, logsnr_beta_schedule as logsnr_beta_schedule, clipped_snr_weights as clipped_snr_weights
 from .diffusion import GaussianDiffusion as GaussianDiffusion, gaussian_denoiser as gaussian_denoiser
 from .guidance import autoguide as autoguide, guide as guide, randomly_set_unconditioned as randomly_set_unconditioned
-from .sampling import Step as Step, ddpm_rule as ddpm_rule, time_grid as time_grid, logsnr_grid as logsnr_grid, reverse_process as reverse_process, p_sample as p_sample, p_sample_loop as p_sample_loop, p_sample_loop_all as p_sample_loop_all
+from .sampling import Step as Step, SeededNoise as SeededNoise, ddpm_rule as ddpm_rule, time_grid as time_grid, logsnr_grid as logsnr_grid, reverse_process as reverse_process, p_sample as p_sample, p_sample_loop as p_sample_loop, p_sample_loop_all as p_sample_loop_all
 from .ddim import ddim_rule as ddim_rule, ddim_sample as ddim_sample, ddim_sample_loop as ddim_sample_loop
 from .solvers import dpm_solver_rule as dpm_solver_rule, unipc_rule as unipc_rule, heun_rule as heun_rule
-from .samplers import sample as sample
+from .samplers import sample as sample, sampler_rule as sampler_rule, resolve_sampling as resolve_sampling
 from .blocks import SinusoidalPositionEmbedding as SinusoidalPositionEmbedding, ConditionalChain as ConditionalChain, ConditionalSkipConnection as ConditionalSkipConnection, ConditionalMLP as ConditionalMLP, ConvEmbed as ConvEmbed, ResBlock as ResBlock, down as down, up as up
 from .attention import scaled_dot_attention as scaled_dot_attention, MultiheadAttention as MultiheadAttention
 from .unet import UNet as UNet, UNetFixed as UNetFixed, UNetConditioned as UNetConditioned
@@ -20,6 +20,7 @@ from .frechet import LeNet5 as LeNet5, Reference as Reference, fld as fld, repor
 from .features import Encoder as Encoder, train_encoder as train_encoder, save_encoder as save_encoder, load_encoder as load_encoder, picture_distance as picture_distance, nearest_images as nearest_images, nearest_panel as nearest_panel, memorization_rate as memorization_rate, color_statistics as color_statistics, color_table as color_table
 from .films import Film as Film, make_film as make_film, sample_film as sample_film, forward_film as forward_film, schedule_film as schedule_film, guidance_film as guidance_film, ddim_film as ddim_film
 from .widgets import stepper as stepper, forward_stepper as forward_stepper, schedule_explorer as schedule_explorer, guidance_explorer as guidance_explorer, ddim_explorer as ddim_explorer
-from .cli import ddpm_sample as ddpm_sample, ddpm_train as ddpm_train, ddpm_fld as ddpm_fld, ddpm_judge as ddpm_judge
+from .cli import ddpm_sample as ddpm_sample, ddpm_train as ddpm_train
+from .measuring import ddpm_fld as ddpm_fld, ddpm_reference as ddpm_reference
 
 __version__: str
