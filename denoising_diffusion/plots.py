@@ -233,6 +233,16 @@ def _by_color(n: int, labels: Tensor | Sequence[int | str] | None) -> list[tuple
         raise ValueError(f"{n} points need labels of shape ({n},), not {tuple(labels.shape)}")
     return [(_color(k), (labels == k).nonzero()[:, 0]) for k in labels.unique().tolist()]
 
+# %% ../nbs/32_plots.ipynb #8f0aa24f
+def _panel_labels(labels: Tensor | Sequence[Any] | None, num_panels: int) -> list[Any]:
+    "The labels of each panel: the same for all, unless the list has an entry for each"
+    if not isinstance(labels, (list, tuple)): return [labels] * num_panels
+    if any(isinstance(label, (Integral, str)) for label in labels): return [labels] * num_panels
+    if len(labels) != num_panels:
+        raise ValueError(f"a list of labels must have one entry for each of {num_panels} panels, "
+                         f"not {len(labels)}")
+    return [*labels]
+
 # %% ../nbs/32_plots.ipynb #a6ce4c97
 def _bare_axes(ax: "Axes") -> None:
     "No ticks, and a thin gray frame"
@@ -284,15 +294,6 @@ def plot_points(
         ax.set_title(title, fontsize=10, color=_ink)
         _scatter(ax, points, own_labels)
     return fig
-
-def _panel_labels(labels: Tensor | Sequence[Any] | None, num_panels: int) -> list[Any]:
-    "The labels of each panel: the same for all, unless the list has an entry for each"
-    if not isinstance(labels, (list, tuple)): return [labels] * num_panels
-    if any(isinstance(label, (Integral, str)) for label in labels): return [labels] * num_panels
-    if len(labels) != num_panels:
-        raise ValueError(f"a list of labels must have one entry for each of {num_panels} panels, "
-                         f"not {len(labels)}")
-    return [*labels]
 
 # %% ../nbs/32_plots.ipynb #16271253
 def _check_steps(steps: Iterable[Step]) -> list[Step]:

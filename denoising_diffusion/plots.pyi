@@ -19,17 +19,17 @@ def show_images(images: Tensor, ncols: int | None=None, titles: Iterable[object]
 def contact_sheet(images: Tensor, names: Iterable[str | Path] | None=None, ncols: int=10, *, scale: int | None=None) -> Figure:
     """Images with their numbers, from 0 on, and their names below them"""
 
-def plot_points(panels: Tensor | Sequence[Tensor] | dict[str, Tensor], data: Tensor | None=None, labels: Tensor | Sequence[Tensor | None] | None=None, *, ncols: int | None=None, limit: float | None=None, size: float=2.2) -> Figure:
+def plot_points(panels: Tensor | Sequence[Tensor] | dict[str, Tensor], data: Tensor | None=None, labels: Tensor | Sequence[Any] | None=None, *, ncols: int | None=None, limit: float | None=None, size: float=2.2) -> Figure:
     """Panels of points in one window"""
 
-def plot_steps(steps: Iterable[Step], num_columns: int=6, *, data: Tensor | None=None, labels: Tensor | Sequence[int] | None=None, limit: float | None=None, ncols: int | None=None, size: float=1.5) -> Figure:
-    """The noisy x_t, and below it the estimate x̂_0, step by step"""
+def plot_steps(steps: Iterable[Step], num_columns: int=6, *, data: Tensor | None=None, labels: Tensor | Sequence[int | str] | None=None, limit: float | None=None, ncols: int | None=None, size: float=1.5) -> Figure:
+    """Each noisy x_t, and below it the x̂_0 that was estimated from it, step by step"""
 
-def points_frames(steps: Iterable[Step], *, data: Tensor | None=None, labels: Tensor | Sequence[int] | None=None, limit: float | None=None, size: int=300, titles: bool=True) -> list[PILImage]:
-    """Frames of points: x_t on the left, x̂_0 on the right"""
+def points_frames(steps: Iterable[Step], *, data: Tensor | None=None, labels: Tensor | Sequence[int | str] | None=None, limit: float | None=None, size: int=300, titles: bool=True) -> list[PILImage]:
+    """Frames of points: x_t on the left, and on the right the x̂_0 estimated from it"""
 
 def image_frames(steps: Iterable[Step], ncols: int | None=None, *, scale: int | None=None) -> list[PILImage]:
-    """Frames of image grids: x_t on the left, x̂_0 on the right"""
+    """Frames of image grids: x_t on the left, and on the right the x̂_0 estimated from it"""
 
 def save_image(image: PILImage | Figure, path: str | Path) -> Path:
     """Write a PIL image or a matplotlib figure to a file"""

@@ -283,8 +283,8 @@ def _allow_eta(controls: dict[str, Any], change: Any = None) -> None:
     controls["eta"].disabled = not samplers[controls["rule"].value].takes_eta
 
 # %% ../nbs/51_widgets.ipynb #f6b49a32
-_widths = dict(label="200px", guidance_scale="300px", rule="210px", eta="300px",
-               sampling_timesteps="300px")
+_widths = dict(label="200px", guidance_scale="300px", rule="210px", eta="240px",
+               sampling_timesteps="280px")
 
 def _sampling_controls() -> dict[str, Any]:
     "The controls of a reverse process, before they are fitted to a model"
@@ -338,13 +338,12 @@ def sample(
 ) -> Film:
     "The film of the chosen model"
     n = self.counts.get(len(self.diffusion.data_shape))
-    points = self.points.get(self.model.value)
     recommended = self.diffusion.card.get("sampling") or {}
     spacing = 1.0
     if rule == recommended.get("sampler"): spacing = recommended.get("spacing", 1.0)
     if not samplers[rule].takes_eta: eta = 0.0
-    process = dict(options, rule=rule, eta=eta, spacing=spacing)
-    return sample_film(self.diffusion, n, data=points, **process)
+    options.update(rule=rule, eta=eta, spacing=spacing, data=self.points.get(self.model.value))
+    return sample_film(self.diffusion, n, **options)
 
 @patch
 def adapt(self: _Stepper, change: Any = None) -> None:
