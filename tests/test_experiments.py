@@ -6,7 +6,8 @@ import pytest
 import torch
 from conftest import ROOT, load_tool
 
-from denoising_diffusion import GaussianDiffusion, cosine_beta_schedule, split_validation
+from denoising_diffusion import (
+    GaussianDiffusion, cosine_beta_schedule, load_pretrained, split_validation)
 from denoising_diffusion.frechet import load_reference
 
 results, digits = load_tool("results"), load_tool("digits")
@@ -88,6 +89,19 @@ def test_ablation_runs(noise_digits, monkeypatch, change):
 
 # The digits
 
+def as_asked(measure) -> dict:
+    "The record of a measure: its options, and what they leave out by the model's card"
+    given = {name: value for name, value in vars(measure.options).items() if value is not None}
+    if "guidance" in given: given["guidance_scale"] = given.pop("guidance")
+    card = load_pretrained(measure.source).card
+    known = dict(sampler="ddpm", steps=100, eta=0.0, spacing=1.0)
+    if "sampler" not in given: known |= card["sampling"]
+    record = known | dict(guidance_scale=card.get("guidance_scale", 1.0)) | given
+    each = 1 if record["guidance_scale"] == 1 else 2
+    twice = record["steps"] - 1 if record["sampler"] == "heun" else 0
+    return record | dict(evaluations=each * (record["steps"] + twice))
+
+
 def test_what_is_measured_is_what_is_committed():
     committed = results.read_results(ROOT/"nbs"/"results"/"numbers.json")
     measures = digits.measures()
@@ -96,19 +110,20 @@ def test_what_is_measured_is_what_is_committed():
         row = committed[name]
         assert (row["source"], row["n"]) == (measure.source, measure.n), name
         if measure.options is None: continue
-        options = measure.options
-        asked = dict(sampler=options.sampler, steps=options.steps, guidance_scale=options.guidance,
-                     half=options.half, seed=options.seed)
-        assert asked.items() <= row.items(), name
-        assert (options.eta, options.power) == (row.get("eta", 0.0), row.get("power", 1.0)), name
+        asked = as_asked(measure)
+        assert {option: row[option] for option in asked} == asked, name
+        assert row["seconds"] > 0, name
 
 
 def test_measures_have_what_the_notebook_shows(noise_digits, monkeypatch, tmp_path):
     monkeypatch.setattr(digits, "RESULTS", tmp_path)
-    measure = digits.model("numbers_guided", 40, steps=2, guidance=1.5, half=False)
+    measure = digits.model("numbers_guided", 40, steps=2, guidance=1.5)
     found = json.loads(json.dumps(digits.run("numbers_guided, few", measure)))
     assert (found["n"], found["evaluations"]) == (40, 4)
-    assert (found["guidance_scale"], found["eta"]) == (1.5, 1.0)
+    asked = as_asked(measure)
+    assert {option: found[option] for option in asked} == asked
+    assert (found["guidance_scale"], found["eta"], found["spacing"]) == (1.5, 0.5, 0.6)
+    assert (found["sampler"], found["bf16"]) == ("unipc", False) and found["seconds"] > 0
     assert set(found["fld"]) == {"mnist-1", "mnist-1-check"}
     assert found["fld"]["mnist-1"] != found["fld"]["mnist-1-check"]
     assert sum(found["read"]) == sum(found["certainty"]) == sum(map(sum, found["confusion"])) == 40

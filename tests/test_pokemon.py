@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from denoising_diffusion import (
     color_statistics, ddpm_sample, ddpm_train, image_grid, load_pretrained, memorization_rate,
-    picture_distance, precision_recall, read_folder, sample, train_encoder, unipc_rule)
+    picture_distance, precision_recall, read_folder, sample, train_encoder)
 from denoising_diffusion.checkpoints import read_checkpoint
 
 RAW = Path(os.environ.get("DENOISING_DIFFUSION_DATA", "nowhere")).expanduser()/"pokemon_raw"
@@ -66,8 +66,7 @@ def model(folder, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def drawn(model) -> torch.Tensor:
-    return sample(load_pretrained(model), 30, rule=unipc_rule(), sampling_timesteps=10,
-                  progress=False)
+    return sample(load_pretrained(model), 30, sampling_timesteps=10, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +94,7 @@ def test_the_model_is_trained_and_drawn_from(model, tmp_path):
     trained, image = load_pretrained(model), tmp_path/"drawn.png"
     assert (trained.data_shape, trained.prediction) == ((3, 48, 48), "start")
     assert trained.card["epochs"] == 40
+    assert trained.card["sampling"] == dict(sampler="unipc", steps=25)
     assert len(list(model.with_name("tiny-epochs").glob("*.png"))) == 40
     ddpm_sample(str(model), n=4, sampler="unipc", steps=5, out=str(image), quiet=True, device="cpu")
     assert Image.open(image).size[0] > 96
