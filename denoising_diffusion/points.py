@@ -16,14 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# %% ../nbs/21_points.ipynb #1a8f0a08
+# %% ../nbs/21_points.ipynb #33dbacec
 def _to_square(across: Tensor, up: Tensor, low: float, high: float) -> Tensor:
     "Stack two coordinates and map `low` … `high` to -1 … 1, the same way for both"
     points = torch.stack([across, up], -1)
     scale = 2 / (high - low)
     return (points - low) * scale - 1
 
-# %% ../nbs/21_points.ipynb #33dbacec
 def _spiral(r: Tensor) -> Tensor:
     theta = pi * (1.5 + 3 * r)
     across = theta * theta.cos()
@@ -132,7 +131,7 @@ class _Polyline(NamedTuple):
 
 @lru_cache
 def _polyline(name: str, num_pieces: int = 4096) -> _Polyline:
-    "A curve as straight pieces, so many for each arc"
+    "A curve as `num_pieces` straight pieces for each arc"
     from scipy.spatial import cKDTree
     r = torch.linspace(0, 1, num_pieces + 1, dtype=torch.float64)
     arcs = [arc(r).numpy() for arc in _arcs_of(name)]
