@@ -127,8 +127,9 @@ class History:
     def __repr__(self) -> str:
         last = {name: getattr(self, name)[-1:] for name in ("mean_batch_loss", "val_loss")}
         losses = ", ".join(f"{name} {value[0]:.4g}" for name, value in last.items() if value)
+        epochs = "1 epoch" if len(self) == 1 else f"{len(self)} epochs"
         end = f", at the end {losses}" if losses else ""
-        return f"History({len(self)} epochs{end})"
+        return f"History({epochs}{end})"
 
     def append(self, **values: float | None) -> None:
         "Add an epoch; a value that is None is left out"
