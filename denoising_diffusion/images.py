@@ -25,7 +25,7 @@ from .files import warn_user
 
 # %% ../nbs/23_images.ipynb #21225b66
 def _gray_bytes(image: Image.Image) -> Image.Image:
-    "An image of 16 bits of gray, of which one may be see-through, as bytes with alpha"
+    "An image of 16-bit gray as bytes; with alpha, if one shade is see-through"
     values, key = np.asarray(image), image.info.get("transparency")
     scaled = np.rint(values.clip(0, 65535) / 257)
     gray = Image.fromarray(scaled.astype(np.uint8))
@@ -82,7 +82,7 @@ def _bounding_box(image: Image.Image, tolerance: int = 16) -> tuple[int, int, in
 
 def subject_box(
     image: Image.Image,  # of any mode and size
-    tolerance: int = 16,  # how far nothing may be from alpha 0 or from the backdrop, 0 … 255
+    tolerance: int = 16,  # alpha, or difference from the backdrop, that still is nothing, 0 … 255
 ) -> tuple[int, int, int, int]:  # left, upper, right, lower, in pixels of the upright image
     "The smallest box around the subject of an image, or all of it where none stands out"
     if not 0 <= tolerance <= 255:
@@ -123,13 +123,6 @@ def _cut_square(
     return canvas
 
 # %% ../nbs/23_images.ipynb #4fd3cd22
-def _check_square(size: Any, margin: float) -> None:
-    "A `ValueError` if an image can't be made a square of this size and margin"
-    if not isinstance(size, Real) or size < 1 or size != int(size):
-        raise ValueError(f"size must be a whole number, at least 1 pixel, not {size!r}")
-    if not 0 <= margin < 0.5:
-        raise ValueError(f"margin must be at least 0 and less than 0.5, not {margin}")
-
 def square_image(
     image: Image.Image,  # of any mode and size
     size: int,  # side of the result in pixels
@@ -149,6 +142,13 @@ def square_image(
     corner = (left + right - side) / 2, (upper + lower - side) / 2
     return _cut_square(flatten_image(image, background), corner, side, int(size), color)
 
+def _check_square(size: Any, margin: float) -> None:
+    "A `ValueError` if an image can't be made a square of this size and margin"
+    if not isinstance(size, Real) or size < 1 or size != int(size):
+        raise ValueError(f"size must be a whole number, at least 1 pixel, not {size!r}")
+    if not 0 <= margin < 0.5:
+        raise ValueError(f"margin must be at least 0 and less than 0.5, not {margin}")
+
 # %% ../nbs/23_images.ipynb #c78475f9
 _suffixes = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
 _formats = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
@@ -167,7 +167,7 @@ def _image_files(folder: Path) -> list[Path]:
     return sorted(path for path in named if is_file(path) and not is_hidden(path))
 
 def _read_square(path: Path, size: int, *options: Any, **named_options: Any) -> np.ndarray | str:
-    "The pixels (size, size, 3) of a file as a square, or a word for why there are none"
+    "The pixels (size, size, 3) of a file as a square, or why there are none"
     try:
         with Image.open(path, formats=_formats) as image:
             return np.array(square_image(image, size, *options, **named_options))
@@ -190,8 +190,8 @@ class ImageFolder(NamedTuple):
 
     def summary(
         self,
-        folder: str | Path = "",  # as seen from where
-        most: int = 20,  # files named
+        folder: str | Path = "",  # names are given as seen from here
+        most: int = 20,  # files that are named
     ) -> str:
         "What was left out, and why"
         shown = list(self.skipped.items())[:most]
