@@ -10,23 +10,17 @@ from typing import Any
 def to_floats(x: Tensor, dtype: torch.dtype | None=None) -> Tensor:
     """Bytes mapped to [-1, 1], and floats as they are"""
 
+def to_uint8(x: Tensor) -> Tensor:
+    """Map images in -1 … 1 to bytes"""
+
 def normalize_to_neg_one_to_one(images: Tensor) -> Tensor:
     """Map bytes 0 … 255, or floats 0 … 1, to -1 … 1"""
 
 def unnormalize_to_zero_to_one(x: Tensor) -> Tensor:
     """Map -1 … 1 to 0 … 1, the inverse of `normalize_to_neg_one_to_one`"""
 
-def to_uint8(x: Tensor) -> Tensor:
-    """Turn images in -1 … 1 to bytes"""
-
-def check_images(images: Tensor, name: str='images', *, channels: tuple[int, ...]=(1, 3), side: int | None=None, least_side: int=1, least: int=1, in_range: bool=True) -> Tensor:
-    """`images` themselves, or a `ValueError` if they aren't images"""
-
-def read_idx(path: str | Path, ndim: int | None=None) -> Tensor:
-    """Read an IDX file of unsigned bytes; a `ValueError` says what is wrong with it"""
-
 def load_mnist(split: str='train', dataset: str='mnist', folder: str | Path | None=None, download: bool=True) -> tuple[Tensor, Tensor]:
-    """Images and labels of MNIST, or of any set in its format; the digit d has the label d + 1"""
+    """Images and labels of MNIST, or of any set in its format; digit d has label d + 1"""
 
 def split_validation(data: Tensor, labels: Tensor | None=None, *, fraction: float=0.1, seed: int=0) -> tuple[Any, Any]:
     """Split data at random into one part to train on and one to validate with"""
@@ -55,3 +49,9 @@ def find_device(name: str | torch.device | None=None) -> torch.device:
 
 def is_bf16_fast(device: torch.device | str='cpu') -> bool:
     """Whether bfloat16 pays: on any GPU, and on a CPU if it takes at most twice as long as float32"""
+
+def check_images(images: Tensor, name: str='images', *, channels: tuple[int, ...]=(1, 3), side: int | None=None, least_side: int=1, least: int=1, in_range: bool=True) -> Tensor:
+    """`images` themselves, or a `ValueError` if they aren't images"""
+
+def read_idx(path: str | Path, ndim: int | None=None) -> Tensor:
+    """Read an IDX file of unsigned bytes; a `ValueError` says what is wrong with it"""

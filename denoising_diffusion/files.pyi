@@ -6,14 +6,14 @@ from torch import Tensor
 from typing import Any, TypeVar
 
 def write_file(path: str | Path, write: Callable[[Path], object]) -> Path:
-    """Write a file whole or not at all; a `ValueError` where it can't be written"""
+    """Write a file whole or not at all; a `ValueError` if it can't be written"""
 
 def write_tensors(path: str | Path, tensors: dict[str, Tensor], **entry: Any) -> Path:
-    """Write tensors with an entry of metadata to a safetensors file"""
+    """Write tensors with a card to a safetensors file"""
 
 @contextmanager
 def open_tensors(path: str | Path, kind: str, writer: str) -> Iterator[tuple[dict[str, Tensor], Any]]:
-    """Read a file of `write_tensors`; a failure in here or in the `with` is a `ValueError`"""
+    """Read a file of `write_tensors`; what fails here or inside the `with` is a `ValueError`"""
 
 weights_folder: Path
 
