@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 from typing import Any, NamedTuple
 
+Labels = int | str | Sequence[int | str] | Tensor
+
 class Level(NamedTuple):
     """How much signal and how much noise x_t holds: √ᾱ_t and √(1 − ᾱ_t)"""
     signal: float | Tensor
@@ -37,16 +39,6 @@ class GaussianDiffusion(nn.Module):
     def num_classes(self) -> int | None:
         """K, the number of classes that the network knows; None if it takes no labels or does not say"""
 
-    def extra_repr(self) -> str:
-        """The line that `print` shows above the network"""
-
-    @property
-    def class_names(self) -> list[str]:
-        """What the labels 1 … K are called: by the card, or by their numbers; empty without labels"""
-
-    def replace(self, denoise_fn: Callable[..., Tensor] | None) -> GaussianDiffusion:
-        """The same diffusion with another network"""
-
     def level(self, t: int | Tensor, x: Tensor) -> Level:
         """The signal and noise factors of time `t`, as numbers or as tensors that broadcast over `x`"""
 
@@ -62,17 +54,30 @@ class GaussianDiffusion(nn.Module):
     def predict_noise_from_start(self, x_t: Tensor, t: int | Tensor, x_start: Tensor) -> Tensor:
         """ε = (x_t − √ᾱ_t x̂_0)/√(1 − ᾱ_t)"""
 
+    def replace(self, denoise_fn: Callable[..., Tensor] | None) -> GaussianDiffusion:
+        """The same diffusion with another network"""
+
     def q_posterior_mean_variance(self, x_start: Tensor, x_t: Tensor, t: int | Tensor) -> tuple[Tensor, float | Tensor]:
         """Mean and variance of q(x_{t−1} | x_t, x_0) (arXiv 2006.11239, eq. 7)"""
 
     def p_losses(self, x_start: Tensor, labels: Labels | None=None, *, t: int | Tensor | None=None, noise: Tensor | None=None, loss: Callable[[Tensor, Tensor], Tensor]=..., generator: torch.Generator | None=None) -> Tensor:
         """The error of the network's output on `x_start`, noised to times `t` (arXiv 2006.11239, eq. 14)"""
 
-def check_timesteps(t: int | Tensor, batch_size: int, num_timesteps: int, least: int=0) -> int | Tensor:
-    """`t` itself, or a `ValueError` if it is neither an int nor a LongTensor (B,), in least … T"""
+    @property
+    def class_names(self) -> list[str]:
+        """What the labels 1 … K are called: by the card, or by their numbers; empty without labels"""
+
+    def extra_repr(self) -> str:
+        """The line that `print` shows above the network"""
 
 def noise_like(x: Tensor, noise: Tensor | None=None, generator: torch.Generator | None=None) -> Tensor:
     """`noise` if it is given and fits x, else standard normal noise of x's shape, dtype and device"""
+
+def check_timesteps(t: int | Tensor, batch_size: int, num_timesteps: int, least: int=0) -> int | Tensor:
+    """`t` itself, or a `ValueError` if it is neither an int nor a LongTensor (B,), in least … T"""
+
+def gaussian_denoiser(diffusion: GaussianDiffusion, mean: float | Tensor, std: float, weights: Tensor | None=None) -> Callable[[Tensor, Tensor], Tensor]:
+    """The best possible network for data from a Gaussian, or from a mixture of Gaussians"""
 
 def snr_ratio(level_t: Level, level_s: Level) -> float | Tensor:
     """The signal-to-noise ratio at t divided by that at s"""
@@ -80,13 +85,8 @@ def snr_ratio(level_t: Level, level_s: Level) -> float | Tensor:
 def posterior_mean_variance(x_start: Tensor, x_t: Tensor, level_t: Level, level_s: Level) -> tuple[Tensor, float | Tensor]:
     """Mean and variance of q(x_s | x_t, x_0) for any s < t (arXiv 2006.11239, eq. 7)"""
 
-Labels = int | str | Sequence[int | str] | Tensor
-
 def check_labels(labels: Labels, batch_size: int, num_classes: int | None, device: torch.device | str | None=None, names: Sequence[str]=()) -> Tensor:
     """Labels as a LongTensor (B,), or a `ValueError` if they fit neither the batch nor 0 … K"""
 
 def takes_labels(network: Callable[..., Any]) -> bool:
     """Whether `network` can be called as (x, t, labels), as far as its signature shows"""
-
-def gaussian_denoiser(diffusion: GaussianDiffusion, mean: float | Tensor, std: float, weights: Tensor | None=None) -> Callable[[Tensor, Tensor], Tensor]:
-    """The best possible network for data from a Gaussian, or from a mixture of Gaussians"""
