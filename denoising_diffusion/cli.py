@@ -57,118 +57,6 @@ def _cycle_classes(numbers: list[int], n: int) -> Tensor | None:  # LongTensor (
     labels = cycle_labels(numbers, n)
     return None if labels is None else torch.tensor(labels)
 
-# %% ../nbs/52_cli.ipynb #5116cacb
-_python_names = {  # what the functions behind the commands call an option -> its name here
-    "num[_ ]epochs": "epochs", "batch[_ ]size": "batch", "guidance_scale": "guidance",
-    "the guidance scale": "guidance", "a guidance scale of": "guidance =", "rule": "sampler",
-    "the number of sampling steps": "steps", "sampling_timesteps": "steps", "n_or_shape": "n",
-    "normalize_contrast": "stretch", "denoise_fn": "the network", "ncols": "columns",
-    "dtype None instead of bfloat16": "no bf16 instead of bf16", "model channels": "channels",
-    "dtype bfloat16 instead of None": "bf16 instead of no bf16", "started from": "finetune",
-    "needs labels": "needs a model with labels",
-}
-
-def _name_options(
-    message: str,
-    options: list[str],  # those of the command
-    dashes: str = "",  # before an option with which the message begins
-) -> str:
-    "A message in the words of the command line; what stands in quotes or in a path is left alone"
-    for name, option in _python_names.items():
-        message = re.sub(rf"(?<![\w'\"/.-]){name}(?![\w'\"/.])", option, message)
-    words = "|".join(options)
-    head = re.match(rf"(?:(?:{words}|and) )+(?=must|can|goes|is for|needs|=)", message)
-    if not head: return message
-    return re.sub(rf"\b({words})\b", rf"{dashes}\1", head[0]) + message[head.end():]
-
-# %% ../nbs/52_cli.ipynb #a649ac63
-_notes = """What is left out is taken from the model's card: the table in the .md file beside its
-weights. Where the card says nothing either, the sampler is ddpm, with as many steps as the model
-was trained for, and there is no guidance. A --sampler that is given drops the card's steps, eta and
-spacing, and keeps its guidance. With --eta 0 a sample depends on its first noise alone; 1 adds as
-much noise in each step as ddpm does. A --spacing below 1 takes more of the steps where noise is
-high. A --guidance above 1 makes samples more typical of their class, and less varied."""
-
-def _read_as(kind: type, words: str) -> Callable[[str], Any]:
-    "A reader of numbers, for a parser"
-    def read(text: str) -> Any:
-        try: return kind(text)
-        except ValueError: raise ArgumentTypeError(f"must be {words}, not {text!r}") from None
-    return read
-
-_readers = {int: _read_as(int, "a whole number"), float: _read_as(float, "a number")}
-
-# %% ../nbs/52_cli.ipynb #5c8445c9
-def _exit(command: str, message: object, status: int) -> NoReturn:
-    print(f"{command}: {message}", file=sys.stderr)
-    raise SystemExit(status)
-
-def _parser(command: Callable[..., Any]) -> ArgumentParser:
-    "The parser of a command's arguments, with errors of one line"
-    name, options = command.__name__, signature(command, eval_str=True).parameters
-    parser = anno_parser(command, prog=name)
-    for action in parser._actions:
-        if action.dest not in options: continue
-        kind = options[action.dest].annotation
-        action.type = _readers.get((get_args(kind) or (kind,))[0], action.type)
-        action.help = (action.help or "").removesuffix(" (default: False)")
-    if "sampler" in options: parser.epilog = _notes
-    def refuse(message: str) -> NoReturn:
-        told = message.removeprefix("argument ").replace(": must be", " must be")
-        _exit(name, f"{told} (see {name} --help)", 2)
-    parser.error = refuse
-    return parser
-
-# %% ../nbs/52_cli.ipynb #7039aef6
-def _run_in_shell(command: Callable[..., Any]) -> None:
-    "Run a command with the arguments of the shell; an error or a warning is one line"
-    name, parser = command.__name__, _parser(command)
-    arguments = {k: v for k, v in vars(parser.parse_args()).items() if k not in ("pdb", "xtra")}
-    stopped = "stopped; the same command resumes it" if name == "ddpm_train" else "stopped"
-    def in_words(message: object) -> str: return _name_options(str(message), [*arguments], "--")
-    def warn(message: Warning | str, *_: Any) -> None:
-        print(f"{name}: {in_words(message)}", file=sys.stderr)
-    warnings.showwarning = warn
-    try: command(**arguments)
-    except (ValueError, FloatingPointError) as error: _exit(name, in_words(error), 2)
-    except KeyboardInterrupt: _exit(name, stopped, 130)
-    except (MemoryError, RuntimeError) as error:
-        if "memory" not in repr(error).lower(): raise
-        _exit(name, "there is not enough memory for this", 2)
-
-def _plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    "`command` as a program, and as a function; errors name its options"
-    options = list(signature(command).parameters)
-
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        if not (args or kwargs) and Path(sys.argv[0]).stem == command.__name__:
-            return _run_in_shell(command)
-        try: return command(*args, **kwargs)
-        except ValueError as error:
-            error.args = (_name_options(str(error), options),)
-            raise
-
-    return run
-
-# %% ../nbs/52_cli.ipynb #2f80d6a9
-def _check_output(out: str, *suffixes: str, make_folder: bool = False) -> Path:
-    "The path `out`, or a `ValueError` if it can't be written or has another suffix"
-    path = Path(out).expanduser()
-    folder = path.absolute().parent
-    if path.suffix.lower() not in suffixes:
-        raise ValueError(f"out must end in {' or '.join(suffixes)}, not {out!r}")
-    if path.is_dir(): raise ValueError(f"cannot write {out}: it is a folder")
-    try:
-        if make_folder: folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise ValueError(f"cannot write {out}: its folder can't be made: {reason}") from None
-    if not folder.is_dir(): raise ValueError(f"cannot write {out}: its folder does not exist")
-    if not os.access(folder, os.W_OK):
-        raise ValueError(f"cannot write {out}: its folder may not be written to")
-    return path
-
 # %% ../nbs/52_cli.ipynb #b06ac4e8
 def _grid(images: Tensor, columns: int | None = None) -> Image.Image:
     "A grid of images (N, C, H, W), each enlarged to about 56 pixels"
@@ -313,6 +201,118 @@ def _check_sizes(n: int, columns: int | None, diffusion: GaussianDiffusion) -> N
     if len(diffusion.data_shape) == 3: return
     raise ValueError(f"columns is for images, and {diffusion.name} draws points")
 
+# %% ../nbs/52_cli.ipynb #5116cacb
+_python_names = {  # what the functions behind the commands call an option -> its name here
+    "num[_ ]epochs": "epochs", "batch[_ ]size": "batch", "guidance_scale": "guidance",
+    "the guidance scale": "guidance", "a guidance scale of": "guidance =", "rule": "sampler",
+    "the number of sampling steps": "steps", "sampling_timesteps": "steps", "n_or_shape": "n",
+    "normalize_contrast": "stretch", "denoise_fn": "the network", "ncols": "columns",
+    "dtype None instead of bfloat16": "no bf16 instead of bf16", "model channels": "channels",
+    "dtype bfloat16 instead of None": "bf16 instead of no bf16", "started from": "finetune",
+    "needs labels": "needs a model with labels", "a smaller lr or grad_clip": "a smaller --lr",
+}
+
+def _name_options(
+    message: str,
+    options: list[str],  # those of the command
+    dashes: str = "",  # before an option with which the message begins
+) -> str:
+    "A message in the words of the command line; what stands in quotes or in a path is left alone"
+    for name, option in _python_names.items():
+        message = re.sub(rf"(?<![\w'\"/.-]){name}(?![\w'\"/.])", option, message)
+    words = "|".join(options)
+    head = re.match(rf"(?:(?:{words}|and) )+(?=must|can|goes|is for|needs|=)", message)
+    if not head: return message
+    return re.sub(rf"\b({words})\b", rf"{dashes}\1", head[0]) + message[head.end():]
+
+# %% ../nbs/52_cli.ipynb #a649ac63
+_notes = """What is left out is taken from the model's card: the table in the .md file beside its
+weights. Where the card says nothing either, the sampler is ddpm, with as many steps as the model
+was trained for, and there is no guidance. A --sampler that is given drops the card's steps, eta and
+spacing, and keeps its guidance. With --eta 0 a sample depends on its first noise alone; 1 adds as
+much noise in each step as ddpm does. A --spacing below 1 takes more of the steps where noise is
+high. A --guidance above 1 makes samples more typical of their class, and less varied."""
+
+def _read_as(kind: type, words: str) -> Callable[[str], Any]:
+    "A reader of numbers, for a parser"
+    def read(text: str) -> Any:
+        try: return kind(text)
+        except ValueError: raise ArgumentTypeError(f"must be {words}, not {text!r}") from None
+    return read
+
+_readers = {int: _read_as(int, "a whole number"), float: _read_as(float, "a number")}
+
+# %% ../nbs/52_cli.ipynb #5c8445c9
+def _exit(command: str, message: object, status: int) -> NoReturn:
+    print(f"{command}: {message}", file=sys.stderr)
+    raise SystemExit(status)
+
+def _parser(command: Callable[..., Any]) -> ArgumentParser:
+    "The parser of a command's arguments, with errors of one line"
+    name, options = command.__name__, signature(command, eval_str=True).parameters
+    parser = anno_parser(command, prog=name)
+    for action in parser._actions:
+        if action.dest not in options: continue
+        kind = options[action.dest].annotation
+        action.type = _readers.get((get_args(kind) or (kind,))[0], action.type)
+        action.help = (action.help or "").removesuffix(" (default: False)")
+    if "sampler" in options: parser.epilog = _notes
+    def refuse(message: str) -> NoReturn:
+        told = message.removeprefix("argument ").replace(": must be", " must be")
+        _exit(name, f"{told} (see {name} --help)", 2)
+    parser.error = refuse
+    return parser
+
+# %% ../nbs/52_cli.ipynb #7039aef6
+def _run_in_shell(command: Callable[..., Any]) -> None:
+    "Run a command with the arguments of the shell; an error or a warning is one line"
+    name, parser = command.__name__, _parser(command)
+    arguments = {k: v for k, v in vars(parser.parse_args()).items() if k not in ("pdb", "xtra")}
+    stopped = "stopped; the same command resumes it" if name == "ddpm_train" else "stopped"
+    def in_words(message: object) -> str: return _name_options(str(message), [*arguments], "--")
+    def warn(message: Warning | str, *_: Any) -> None:
+        print(f"{name}: {in_words(message)}", file=sys.stderr)
+    warnings.showwarning = warn
+    try: command(**arguments)
+    except (ValueError, FloatingPointError) as error: _exit(name, in_words(error), 2)
+    except KeyboardInterrupt: _exit(name, stopped, 130)
+    except (MemoryError, RuntimeError) as error:
+        if "memory" not in repr(error).lower(): raise
+        _exit(name, "there is not enough memory for this", 2)
+
+def _plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
+    "`command` as a program, and as a function; errors name its options"
+    options = list(signature(command).parameters)
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if not (args or kwargs) and Path(sys.argv[0]).stem == command.__name__:
+            return _run_in_shell(command)
+        try: return command(*args, **kwargs)
+        except ValueError as error:
+            error.args = (_name_options(str(error), options),)
+            raise
+
+    return run
+
+# %% ../nbs/52_cli.ipynb #2f80d6a9
+def _check_output(out: str, *suffixes: str, make_folder: bool = False) -> Path:
+    "The path `out`, or a `ValueError` if it can't be written or has another suffix"
+    path = Path(out).expanduser()
+    folder = path.absolute().parent
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"out must end in {' or '.join(suffixes)}, not {out!r}")
+    if path.is_dir(): raise ValueError(f"cannot write {out}: it is a folder")
+    try:
+        if make_folder: folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(f"cannot write {out}: its folder can't be made: {reason}") from None
+    if not folder.is_dir(): raise ValueError(f"cannot write {out}: its folder does not exist")
+    if not os.access(folder, os.W_OK):
+        raise ValueError(f"cannot write {out}: its folder may not be written to")
+    return path
+
 # %% ../nbs/52_cli.ipynb #c8fd57ba
 @_plain_errors
 def ddpm_sample(
@@ -364,10 +364,14 @@ def _save_progress_grid(diffusion: GaussianDiffusion, epoch: int, folder: Path) 
     if len(diffusion.data_shape) != 3: return None
     folder.mkdir(exist_ok=True)
     x = sample(diffusion, 16, rule="unipc", sampling_timesteps=20, progress=False)
+    if not x.isfinite().all():
+        raise FloatingPointError(f"the samples after epoch {epoch} are not finite: "
+                                 "start again with a smaller --lr")
     return save_image(_grid(x, 4), folder/f"{epoch:04}.png")
 
 def _check_seed(seed: int) -> None:
-    if not 0 <= seed < 2**63: raise ValueError(f"seed must lie in 0 … 2**63 - 1, not {seed}")
+    if isinstance(seed, int) and 0 <= seed < 2**63: return
+    raise ValueError(f"seed must be a whole number in 0 … 2**63 - 1, not {seed!r}")
 
 # %% ../nbs/52_cli.ipynb #5b00b7f4
 def _train_recipe(
