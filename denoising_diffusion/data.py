@@ -72,7 +72,7 @@ def load_mnist(
     split: str = "train",  # "train" or "test"
     dataset: str = "mnist",  # "mnist" or "fashion_mnist"
     folder: str | Path | None = None,  # of the files; else DENOISING_DIFFUSION_DATA, or the cache
-    download: bool = True,  # a missing file into the cache? (never where `folder` is given)
+    download: bool = True,  # may a missing file be downloaded? (never if `folder` is given)
 ) -> tuple[Tensor, Tensor]:  # images (N, 1, 28, 28) uint8, labels (N,) int64 in 1 … 10
     "Images and labels of MNIST, or of any set in its format; digit d has label d + 1"
     if split not in ("train", "test"):
