@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 from typing import Any
 
-def randomly_set_unconditioned(labels: Tensor, prob_uncond: float=0.2, *, generator: torch.Generator | None=None) -> Tensor:
-    """A copy of `labels`, each 0 with probability `prob_uncond` (arXiv 2207.12598, algorithm 1)"""
-
 def guide(model: Callable[..., Tensor], labels: int | Sequence[int] | Tensor | None=None, scale: float=1.0) -> Callable[[Tensor, Tensor], Tensor]:
     """`model` under classifier-free guidance, as a denoiser of x and t alone (arXiv 2207.12598)"""
 
-def cycle_labels(labels: Sequence[Any], n: int) -> list[Any] | None:
-    """`labels` again and again, until there are n"""
+def randomly_set_unconditioned(labels: Tensor, prob_uncond: float=0.2, *, generator: torch.Generator | None=None) -> Tensor:
+    """A copy of `labels`, each 0 with probability `prob_uncond` (arXiv 2207.12598, algorithm 1)"""
 
 def autoguide(model: Callable[[Tensor, Tensor], Tensor], weak: Callable[[Tensor, Tensor], Tensor], scale: float=1.5, since: int=1) -> Callable[[Tensor, Tensor], Tensor]:
     """`model` guided away from a weaker one where noise is high (arXiv 2406.02507, 2404.07724)"""
+
+def cycle_labels(labels: Sequence[Any], n: int) -> list[Any] | None:
+    """`labels` again and again, until there are n"""
