@@ -10,7 +10,7 @@ class _Evaluation(NamedTuple):
     level: Level
 
 class _StepTaken(NamedTuple):
-    """A step of a rule: from where it went, and the mean and standard deviation that it gave"""
+    """A step of a rule: where it began, and the mean and standard deviation of where it ended"""
     x: Tensor
     mean: Tensor
     std: float
@@ -45,7 +45,7 @@ class _HeunStart(NamedTuple):
     level: Level
 
 class _HeunRule:
-    """Each step twice, again with the mean noise of its two ends; one time for all samples"""
+    """Takes each step twice, then with the mean noise of both ends; one time for all samples"""
     rule: Callable[..., Any]
     start: _HeunStart | None
     name: str
