@@ -10,12 +10,6 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 from typing import Any
 
-def batched_metric(metric: Callable[..., Tensor], data: Tensor | tuple[Any, ...] | DataLoader[Any], batch_size: int=256, *, device: torch.device | None=None, dtype: torch.dtype | None=None) -> float:
-    """The mean of `metric` over `data`, taken batch by batch and without gradients"""
-
-def batched_loss(diffusion: GaussianDiffusion, data: Tensor | tuple[Any, ...] | DataLoader[Any], batch_size: int=256, *, loss: Callable[[Tensor, Tensor], Tensor]=..., seed: int=0) -> float:
-    """The mean loss of `diffusion` over `data` in eval mode, with the same draws on every call"""
-
 def one_cycle(fraction: float) -> float:
     """From 1/25 up to 1 in the first quarter, then down to 0, along cosines (arXiv 1708.07120)"""
 
@@ -48,15 +42,21 @@ class Training(_TrainingState):
     def __init__(self, diffusion: GaussianDiffusion, *, num_epochs: int, batch_size: int=64, lr: float=0.002, optimizer: Callable[..., Optimizer]=..., lr_schedule: Callable[[float], float] | None=..., prob_uncond: float=0.2, ema_decay: float | None=0.999, grad_clip: float | None=1.0, loss: Callable[[Tensor, Tensor], Tensor]=..., time_weights: Tensor | None=None, augment: Callable[[Tensor], Tensor] | None=None, checkpoint: str | Path | None=None, checkpoint_steps: int | None=None, resume: bool | str | Path=False, dtype: torch.dtype | None=None, device: torch.device | str | None=None, seed: int | None=None, after_epoch: Callable[[GaussianDiffusion, int], Any] | None=None, progress: bool=True) -> None:
         ...
 
+    def validate(self, val_data: Tensor | tuple[Any, ...] | DataLoader[Any] | None) -> float | None:
+        """The loss of the averaged weights on `val_data`, if there are any"""
+
+    def take_step(self, x: Tensor, labels: Tensor | None=None) -> Tensor:
+        """One step of the optimizer on one batch"""
+
     @property
     def learning_rate(self) -> float:
         """That of the last step"""
 
+    def check_weights(self) -> None:
+        """A `FloatingPointError` if a loss of this epoch, or a weight, is not finite"""
+
     def backward(self, x: Tensor, labels: Tensor | None) -> Tensor:
         """Gradients of the mean loss over a batch, in parts where memory holds no more; that loss"""
-
-    def take_step(self, x: Tensor, labels: Tensor | None=None) -> Tensor:
-        """One step of the optimizer on one batch"""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -77,12 +77,6 @@ class Training(_TrainingState):
     def run_epoch(self, batches: Batches, bar: Any) -> float:
         """One pass over the data, or the rest of one that was interrupted"""
 
-    def check_weights(self) -> None:
-        """A `FloatingPointError` if a loss of this epoch, or a weight, is not finite"""
-
-    def validate(self, val_data: Tensor | tuple[Any, ...] | DataLoader[Any] | None) -> float | None:
-        """The loss of the averaged weights on `val_data`, if there are any"""
-
     def end_epoch(self, **values: float | None) -> None:
         """Add the epoch to the history, save the checkpoint, and call `after_epoch`"""
 
@@ -92,8 +86,14 @@ class Training(_TrainingState):
     def make_batches(self, train_data: Tensor | tuple[Any, ...] | DataLoader[Any]) -> Batches:
         """Batches of `train_data` on the diffusion's device: shuffled, or as a DataLoader has them"""
 
-def random_flip(x: Tensor) -> Tensor:
-    """Each image as it is or mirrored left to right, by torch's global random numbers"""
-
 def train(diffusion: GaussianDiffusion, train_data: Tensor | tuple[Any, ...] | DataLoader[Any], val_data: Tensor | tuple[Any, ...] | DataLoader[Any] | None=None, *, num_epochs: int, batch_size: int=64, lr: float=0.002, optimizer: Callable[..., Optimizer]=..., lr_schedule: Callable[[float], float] | None=..., prob_uncond: float=0.2, ema_decay: float | None=0.999, grad_clip: float | None=1.0, loss: Callable[[Tensor, Tensor], Tensor]=..., time_weights: Tensor | None=None, augment: Callable[[Tensor], Tensor] | None=None, checkpoint: str | Path | None=None, checkpoint_steps: int | None=None, resume: bool | str | Path=False, dtype: torch.dtype | None=None, device: torch.device | str | None=None, seed: int | None=None, after_epoch: Callable[[GaussianDiffusion, int], Any] | None=None, progress: bool=True) -> History:
     """Train the network of `diffusion` on `train_data` (arXiv 2006.11239, algorithm 1)"""
+
+def batched_metric(metric: Callable[..., Tensor], data: Tensor | tuple[Any, ...] | DataLoader[Any], batch_size: int=256, *, device: torch.device | None=None, dtype: torch.dtype | None=None) -> float:
+    """The mean of `metric` over `data`, taken batch by batch and without gradients"""
+
+def batched_loss(diffusion: GaussianDiffusion, data: Tensor | tuple[Any, ...] | DataLoader[Any], batch_size: int=256, *, loss: Callable[[Tensor, Tensor], Tensor]=..., seed: int=0) -> float:
+    """The mean loss of `diffusion` over `data` in eval mode, with the same draws on every call"""
+
+def random_flip(x: Tensor) -> Tensor:
+    """Each image as it is or mirrored left to right, by torch's global random numbers"""
