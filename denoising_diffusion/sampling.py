@@ -126,7 +126,7 @@ def time_grid(
 
 def _step_count(n: int, least: int, most: int) -> int:
     "`n` as an int, or a `ValueError` if it isn't a whole number in least … most"
-    if isinstance(n, bool) or int(n) != n or not least <= n <= most:
+    if isinstance(n, bool) or n not in range(least, most + 1):
         allowed = f"a whole number in {least} … {most}"
         raise ValueError(f"the number of sampling steps must be {allowed}, not {n!r}")
     return int(n)
