@@ -6,10 +6,11 @@
 __all__ = ['scaled_dot_attention', 'MultiheadAttention']
 
 # %% ../nbs/11_attention.ipynb #96d4e89e
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import _check_divides, conv3x3
+from .blocks import ConditionalSkipConnection, _check_divides, conv3x3
 
 # %% ../nbs/11_attention.ipynb #791f5c03
 def _attention_weights(
@@ -80,3 +81,14 @@ class MultiheadAttention(nn.Module):
     def extra_repr(self) -> str:
         "The options that `print` shows"
         return f"dim={self.dim}, nhead={self.nhead}"
+
+# %% ../nbs/11_attention.ipynb #ae9fe52d
+def _attention(channels: int, num_attention_heads: int) -> MultiheadAttention:
+    "Attention, or a `ValueError` that names the option of our networks"
+    _check_divides("num_attention_heads", num_attention_heads, channels)
+    return MultiheadAttention(channels, num_attention_heads)
+
+
+def _self_attention(channels: int, num_attention_heads: int) -> ConditionalSkipConnection:
+    "Attention with a skip around it"
+    return ConditionalSkipConnection(_attention(channels, num_attention_heads), torch.add)

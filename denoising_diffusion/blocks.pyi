@@ -22,6 +22,23 @@ class SinusoidalPositionEmbedding(nn.Module):
     def __call__(self, t: Tensor) -> Tensor:
         """The rows of the times `t`"""
 
+class ConditionalLinear(nn.Module):
+    """swish(Linear(x) + Linear(embedding of t) + row of the label)"""
+    linear: nn.Linear
+    time: nn.Sequential
+    num_classes: int | None
+    label: nn.Embedding | None
+    conditional: bool
+
+    def __init__(self, d_in: int, d_out: int, num_timesteps: int, num_classes: int | None=None) -> None:
+        ...
+
+    def forward(self, x: Tensor, t: Tensor, labels: Tensor | int | None=None) -> Tensor:
+        """What the layer makes of `x` at times `t`"""
+
+    def __call__(self, x: Tensor, t: Tensor, labels: Tensor | int | None=None) -> Tensor:
+        """What the layer makes of `x` at times `t`"""
+
 class ConditionalChain(nn.Sequential):
     """Layers in order: those marked `conditional` are called layer(x, *ys), the others layer(x)"""
     conditional: bool
@@ -41,6 +58,22 @@ class ConditionalChain(nn.Sequential):
     def __call__(self, x: Tensor, *ys: Any) -> Tensor:
         """`x` after all layers, each with `ys` if it asks for them"""
 
+class ConditionalMLP(ConditionalChain):
+    """A denoiser of points: hidden layers that get the time, and perhaps a label, then a linear one"""
+    config: dict[str, Any]
+    num_timesteps: int
+    d_in: int
+    num_classes: int | None
+
+    def __init__(self, num_timesteps: int, d_hid: int=16, *, num_layers: int=3, d_in: int=2, num_classes: int | None=None) -> None:
+        ...
+
+    def __call__(self, x: Tensor, t: int | Tensor, labels: Tensor | int | None=None) -> Tensor:
+        """What the network predicts at x_t"""
+
+def expand_labels(x: Tensor, labels: Tensor | int | None, num_classes: int | None) -> Tensor | None:
+    """Labels as a network needs them: one for each sample, or a `ValueError`"""
+
 class ConditionalSkipConnection(nn.Module):
     """connection(layers(x, *ys), x)"""
     layers: nn.Module
@@ -58,39 +91,6 @@ class ConditionalSkipConnection(nn.Module):
 
     def __call__(self, x: Tensor, *ys: Any) -> Tensor:
         """What the layers make of `x`, joined with `x`"""
-
-def expand_labels(x: Tensor, labels: Tensor | int | None, num_classes: int | None) -> Tensor | None:
-    """Labels as a network needs them: one for each sample, or a `ValueError`"""
-
-class ConditionalLinear(nn.Module):
-    """swish(Linear(x) + Linear(embedding of t) + row of the label)"""
-    linear: nn.Linear
-    time: nn.Sequential
-    num_classes: int | None
-    label: nn.Embedding | None
-    conditional: bool
-
-    def __init__(self, d_in: int, d_out: int, num_timesteps: int, num_classes: int | None=None) -> None:
-        ...
-
-    def forward(self, x: Tensor, t: Tensor, labels: Tensor | int | None=None) -> Tensor:
-        """What the layer makes of `x` at times `t`"""
-
-    def __call__(self, x: Tensor, t: Tensor, labels: Tensor | int | None=None) -> Tensor:
-        """What the layer makes of `x` at times `t`"""
-
-class ConditionalMLP(ConditionalChain):
-    """A denoiser of points: hidden layers that get the time, and perhaps a label, then a linear one"""
-    config: dict[str, Any]
-    num_timesteps: int
-    d_in: int
-    num_classes: int | None
-
-    def __init__(self, num_timesteps: int, d_hid: int=16, *, num_layers: int=3, d_in: int=2, num_classes: int | None=None) -> None:
-        ...
-
-    def __call__(self, x: Tensor, t: int | Tensor, labels: Tensor | int | None=None) -> Tensor:
-        """What the network predicts at x_t"""
 
 def conv3x3(in_channels: int, out_channels: int, bias: bool=True) -> nn.Conv2d:
     """A 3×3 convolution that keeps the size"""
@@ -136,3 +136,20 @@ def down(in_channels: int, out_channels: int) -> nn.Conv2d:
 
 def up(in_channels: int, out_channels: int) -> nn.Sequential:
     """Twice the size: repeat each pixel 2×2, then a 3×3 convolution"""
+
+class _ImageNetwork(nn.Module):
+    """What all our denoisers of images share; each adds its layers, and `_denoise`"""
+    conditional: bool
+    num_classes: int | None = None
+    in_channels: int
+    num_timesteps: int
+    side_multiple: int
+    config: dict[str, Any]
+    _label_arguments: dict[str, Any] = {}
+    _denoise: Callable[[Tensor, Tensor], Tensor]
+
+    def forward(self, x: Tensor, t: int | Tensor) -> Tensor:
+        """What the network predicts at x_t"""
+
+    def __call__(self, x: Tensor, t: int | Tensor) -> Tensor:
+        """What the network predicts at x_t"""
