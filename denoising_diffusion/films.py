@@ -37,39 +37,6 @@ from denoising_diffusion.plots import (
 )
 from .pretrained import find_diffusion
 
-# %% ../nbs/50_films.ipynb #cde793b8
-class Film(NamedTuple):
-    "Images to step through, as PNG files in memory, with a caption for each"
-    pictures: list[bytes]
-    captions: list[str]
-    title: str = "pictures"  # the alt text begins with it
-    headings: tuple[str, ...] = ()  # HTML above the images, from left to right
-    pixelated: bool = False  # whether enlarged pixels stay squares, as in a grid of small images
-
-    @property
-    def frame_ms(self) -> int:
-        "Milliseconds an image is shown when the film plays: a second each where there are few"
-        if len(self.pictures) <= 12: return 1000
-        return 100
-
-    def __repr__(self) -> str: return f"Film({self.title!r}, {len(self.pictures)} pictures)"
-
-# %% ../nbs/50_films.ipynb #0888e95b
-def _to_png(picture: Any) -> bytes:
-    "The PNG file of a PIL image or a matplotlib figure"
-    if hasattr(picture, "savefig"): return picture._repr_png_()
-    buffer = io.BytesIO()
-    picture.save(buffer, "png", optimize=True)
-    return buffer.getvalue()
-
-# %% ../nbs/50_films.ipynb #c2b82431
-def _describe_time(diffusion: GaussianDiffusion | None, t: int) -> str:
-    "A time in figures: t, ᾱ_t and the signal-to-noise ratio ᾱ_t/(1 − ᾱ_t)"
-    if diffusion is None: return f"t = {t}"
-    abar = float(cumulate_alphas(diffusion.betas64)[t])
-    snr = f"{abar / (1 - abar):.3g}" if abar < 1 else "∞"
-    return f"t = {t}, ᾱ = {abar:.3g}, signal to noise = {snr}"
-
 # %% ../nbs/50_films.ipynb #df0c3cf9
 def _side_by_side(left: Any, right: Any, gap: int = 6) -> Any:
     "Two PIL images of one size in one, with white between them"
@@ -93,6 +60,39 @@ def _draw_pairs(
     draw = partial(image_grid, ncols=ncols, pad=1)
     return [_side_by_side(draw(step.x), draw(step.x_start)) for step in steps]
 
+# %% ../nbs/50_films.ipynb #c2b82431
+def _describe_time(diffusion: GaussianDiffusion | None, t: int) -> str:
+    "A time in figures: t, ᾱ_t and the signal-to-noise ratio ᾱ_t/(1 − ᾱ_t)"
+    if diffusion is None: return f"t = {t}"
+    abar = float(cumulate_alphas(diffusion.betas64)[t])
+    snr = f"{abar / (1 - abar):.3g}" if abar < 1 else "∞"
+    return f"t = {t}, ᾱ = {abar:.3g}, signal to noise = {snr}"
+
+# %% ../nbs/50_films.ipynb #cde793b8
+class Film(NamedTuple):
+    "Images to step through, as PNG files in memory, with a caption for each"
+    pictures: list[bytes]
+    captions: list[str]
+    title: str = "pictures"  # the alt text begins with it
+    headings: tuple[str, ...] = ()  # HTML above the images, from left to right
+    pixelated: bool = False  # whether enlarged pixels stay squares, as in a grid of small images
+
+    @property
+    def frame_ms(self) -> int:
+        "Milliseconds for each image when the film plays: 1,000 for up to 12 images, else 100"
+        if len(self.pictures) <= 12: return 1000
+        return 100
+
+    def __repr__(self) -> str: return f"Film({self.title!r}, {len(self.pictures)} pictures)"
+
+# %% ../nbs/50_films.ipynb #0888e95b
+def _to_png(picture: Any) -> bytes:
+    "The PNG file of a PIL image or a matplotlib figure"
+    if hasattr(picture, "savefig"): return picture._repr_png_()
+    buffer = io.BytesIO()
+    picture.save(buffer, "png", optimize=True)
+    return buffer.getvalue()
+
 # %% ../nbs/50_films.ipynb #f29afac2
 def _check_estimates(steps: Iterable[Step]) -> list[Step]:
     "A list of at least one step, all with x̂_0, or a `ValueError`"
@@ -107,7 +107,7 @@ def make_film(
     diffusion: GaussianDiffusion | None = None,  # for ᾱ and the signal-to-noise ratio in captions
     *,
     title: str = "The reverse process",
-    headings: tuple[str, str] = ("x<sub>t</sub>", "x̂<sub>0</sub>"),  # HTML, left and right
+    headings: tuple[str, str] = ("noisy x<sub>t</sub>", "estimate x̂<sub>0</sub>"),  # HTML
     data: Tensor | None = None,  # points: drawn in gray underneath
     labels: Tensor | Sequence[int | str] | None = None,  # points: (N,) for their colors
     ncols: int | None = None,  # images: in a row
@@ -202,6 +202,32 @@ def _choose_labels(
     asked = [*range(1, K + 1)] if label < 0 else [int(label)]
     return diffusion._resolve_labels(cycle_labels(asked, n), n)
 
+# %% ../nbs/50_films.ipynb #a34d38c3
+def _run(
+    diffusion: GaussianDiffusion,
+    n: int,
+    labels: Tensor | None,
+    seed: int,
+    process: dict[str, Any],  # of `resolve_sampling`
+) -> Iterator[Step]:
+    "The reverse process from a seed"
+    noise = SeededNoise(seed)
+    return reverse_process(diffusion, n, labels, generator=noise, progress=False, **process)
+
+def _count_states(diffusion: GaussianDiffusion, process: dict[str, Any]) -> int:
+    "How many steps `_run` yields: one for each time that the rule visits"
+    times = _resolve_times(process["sampling_timesteps"], diffusion.num_timesteps)
+    _, visited = _reset(_find_rule(process["rule"]), times)
+    return len(set(visited))
+
+def _find_spacing(diffusion: GaussianDiffusion, options: dict[str, Any]) -> float:
+    "The spacing of the times that `resolve_sampling` chooses; 1 where the times are given"
+    if _are_times(options["sampling_timesteps"]): return 1.0
+    if options["spacing"] is not None: return options["spacing"]
+    if options["rule"] is not None: return 1.0
+    recommended = diffusion.card.get("sampling") or {}
+    return recommended.get("spacing", 1.0)
+
 # %% ../nbs/50_films.ipynb #a94b6f02
 def _count_steps(count: int) -> str:
     if count == 1: return "1 step"
@@ -242,32 +268,6 @@ def _describe_process(
     said = ": " + ", ".join(parts)
     if diffusion.name: said = f" by {diffusion.name}{said}"
     return said
-
-# %% ../nbs/50_films.ipynb #a34d38c3
-def _run(
-    diffusion: GaussianDiffusion,
-    n: int,
-    labels: Tensor | None,
-    seed: int,
-    process: dict[str, Any],  # of `resolve_sampling`
-) -> Iterator[Step]:
-    "The reverse process from a seed"
-    noise = SeededNoise(seed)
-    return reverse_process(diffusion, n, labels, generator=noise, progress=False, **process)
-
-def _count_states(diffusion: GaussianDiffusion, process: dict[str, Any]) -> int:
-    "How many steps `_run` yields: one for each time that the rule visits"
-    times = _resolve_times(process["sampling_timesteps"], diffusion.num_timesteps)
-    _, visited = _reset(_find_rule(process["rule"]), times)
-    return len(set(visited))
-
-def _find_spacing(diffusion: GaussianDiffusion, options: dict[str, Any]) -> float:
-    "The spacing of the times that `resolve_sampling` chooses; 1 where the times are given"
-    if _are_times(options["sampling_timesteps"]): return 1.0
-    if options["spacing"] is not None: return options["spacing"]
-    if options["rule"] is not None: return 1.0
-    recommended = diffusion.card.get("sampling") or {}
-    return recommended.get("spacing", 1.0)
 
 # %% ../nbs/50_films.ipynb #f4115e5b
 def _silently(steps: Iterable[Step], total: int) -> Iterable[Step]: return steps
@@ -310,7 +310,7 @@ def _find_schedule(schedule: str | Callable) -> tuple[str | None, Callable]:
 def forward_film(
     data: Tensor,  # points (N, 2), or images (N, C, H, W) as floats in [-1, 1] or bytes
     schedule: str | Callable = "cosine",  # a name in `schedules`, or a function of T
-    steps: int = 100,  # T
+    num_timesteps: int = 100,  # T
     seed: int = 0,
     progress: Callable[..., Iterable[Step]] = _silently,  # (steps, total=…) -> the steps
 ) -> Film:
@@ -320,15 +320,15 @@ def forward_film(
         raise ValueError(f"data must be a tensor of points or images, not of type {kind!r}")
     x_start = to_floats(data)
     name, make_betas = _find_schedule(schedule)
-    diffusion = GaussianDiffusion(make_betas(steps), tuple(x_start.shape[1:]))
+    diffusion = GaussianDiffusion(make_betas(num_timesteps), tuple(x_start.shape[1:]))
     noise = SeededNoise(seed).like(x_start)
-    times = range(steps + 1)
+    times = range(num_timesteps + 1)
     trajectory = (Step(t, diffusion.q_sample(x_start, t, noise), x_start) for t in times)
     shown = progress(trajectory, total=len(times))
     title = "The forward process: "
     if name: title += f"{name} schedule, "
-    title += f"T = {steps}, seed {seed}"
-    headings = ("x<sub>t</sub>", "x<sub>0</sub>")
+    title += f"T = {num_timesteps}, seed {seed}"
+    headings = ("noisy x<sub>t</sub>", "clean x<sub>0</sub>")
     return make_film(shown, diffusion, title=title, headings=headings)
 
 # %% ../nbs/50_films.ipynb #c30b22f5
@@ -337,18 +337,18 @@ def _schedule_figure(betas: Tensor) -> Any:  # (T,) -> matplotlib Figure
     abar = cumulate_alphas(betas)
     logsnr = (abar[1:] / (1 - abar[1:])).log()
     curves = {r"$\beta_t$": betas, r"$\bar{\alpha}_t$": abar, "log signal to noise": logsnr}
-    fig = new_figure(8.4, 2.4, layout="constrained")
-    for ax, (title, values) in zip(fig.subplots(1, 3), curves.items()):
+    fig = new_figure(7.2, 2.0, layout="constrained")
+    for ax, (name, values) in zip(fig.subplots(1, 3), curves.items()):
         times = range(len(abar))[-len(values):]
         ax.plot(times, values, color="#3b6fb6")
-        ax.set(xlabel="$t$", title=title)
+        ax.set(xlabel="time $t$", ylabel=name)
         ax.spines[["top", "right"]].set_visible(False)
     return fig
 
 # %% ../nbs/50_films.ipynb #ceb425dc
 def schedule_film(
     schedule: str = "cosine",  # a name in `schedules`; each uses the numbers below that are its own
-    steps: int = 100,  # T
+    num_timesteps: int = 100,  # T
     s: float = 0.008,  # cosine: the offset
     start: float = 1e-4,  # linear: β₁ at T = 1000
     end: float = 0.02,  # linear: β_T at T = 1000
@@ -358,12 +358,13 @@ def schedule_film(
     "A film of one frame: the curves of a schedule"
     name, make_betas = _find_schedule(schedule)
     numbers = dict(cosine=(s,), linear=(start, end), logsnr=(first, last))
-    betas = make_betas(steps, *numbers[name])
+    betas = make_betas(num_timesteps, *numbers[name])
     grows = f"β from {betas[0]:.3g} to {betas[-1]:.3g}"
     left = (1 - betas).prod()
-    caption = f"T = {steps}, {grows}, signal left at the end: ᾱ = {left:.3g}"
+    caption = f"T = {num_timesteps}, {grows}, signal left at the end: ᾱ = {left:.3g}"
     if name == "linear":
-        caption += f"; start and end are for T = 1000, here times {1000 / steps:.3g}"
+        factor = 1000 / num_timesteps
+        caption += f"; start and end are for T = 1000, here times {factor:.3g}"
     picture = _to_png(_schedule_figure(betas))
     return Film([picture], [caption], f"The {name} schedule")
 

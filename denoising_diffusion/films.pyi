@@ -16,7 +16,7 @@ class Film(NamedTuple):
 
     @property
     def frame_ms(self) -> int:
-        """Milliseconds an image is shown when the film plays: a second each where there are few"""
+        """Milliseconds for each image when the film plays: 1,000 for up to 12 images, else 100"""
 
     def __repr__(self) -> str:
         ...
@@ -27,16 +27,16 @@ class Film(NamedTuple):
     def save(self, path: str | Path) -> Path:
         """Write a film as a page that opens in any browser, offline"""
 
-def make_film(steps: Iterable[Step], diffusion: GaussianDiffusion | None=None, *, title: str='The reverse process', headings: tuple[str, str]=('x<sub>t</sub>', 'x̂<sub>0</sub>'), data: Tensor | None=None, labels: Tensor | Sequence[int | str] | None=None, ncols: int | None=None) -> Film:
+def make_film(steps: Iterable[Step], diffusion: GaussianDiffusion | None=None, *, title: str='The reverse process', headings: tuple[str, str]=('noisy x<sub>t</sub>', 'estimate x̂<sub>0</sub>'), data: Tensor | None=None, labels: Tensor | Sequence[int | str] | None=None, ncols: int | None=None) -> Film:
     """A film of a trajectory: each x_t beside the x̂_0 that was estimated from it"""
 
 def sample_film(model: str | Path | GaussianDiffusion, n: int | None=None, label: int | str=-1, *, rule: Callable[..., Any] | str | None=None, sampling_timesteps: int | Sequence[int] | None=None, eta: float | None=None, spacing: float | None=None, guidance_scale: float | None=None, seed: int=0, data: Tensor | None=None, progress: Callable[..., Iterable[Step]]=...) -> Film:
     """The film of a reverse process, from x_T to x_0, by default as the model's card recommends"""
 
-def forward_film(data: Tensor, schedule: str | Callable[..., Any]='cosine', steps: int=100, seed: int=0, progress: Callable[..., Iterable[Step]]=...) -> Film:
+def forward_film(data: Tensor, schedule: str | Callable[..., Any]='cosine', num_timesteps: int=100, seed: int=0, progress: Callable[..., Iterable[Step]]=...) -> Film:
     """The film of the forward process, from x_0 to x_T"""
 
-def schedule_film(schedule: str='cosine', steps: int=100, s: float=0.008, start: float=0.0001, end: float=0.02, first: float=9.0, last: float=-7.0) -> Film:
+def schedule_film(schedule: str='cosine', num_timesteps: int=100, s: float=0.008, start: float=0.0001, end: float=0.02, first: float=9.0, last: float=-7.0) -> Film:
     """A film of one frame: the curves of a schedule"""
 
 def guidance_film(model: str | Path | GaussianDiffusion, scales: Iterable[float]=(0, 0.5, 1, 1.5, 2, 3, 4, 6, 10), *, sampling_timesteps: int=20, label: int | str=-1, seed: int=0, n: int | None=None, progress: Callable[..., Iterable[Step]]=...) -> Film:

@@ -54,6 +54,7 @@ def _float_images(images: Tensor) -> Tensor:
     return images.detach().cpu()
 
 def _enlarge(images: Tensor, scale: int) -> Tensor:
+    "Each pixel as a square of `scale` pixels"
     return images.repeat_interleave(scale, -2).repeat_interleave(scale, -1)
 
 def _to_pil(image: Tensor) -> "PILImage":
@@ -63,7 +64,7 @@ def _to_pil(image: Tensor) -> "PILImage":
 
 def image_grid(
     images: Tensor,  # (N, C, H, W) in [-1, 1] with 1 or 3 channels; what lies outside is clamped
-    ncols: int | None = None,  # images in a row; by default as near to a square as can be
+    ncols: int | None = None,  # images in a row; by default as many as rows
     *,
     pad: int = 2,  # white pixels around each image
     scale: int = 1,  # each pixel is drawn as a square of this side
@@ -78,6 +79,7 @@ def image_grid(
 
 # %% ../nbs/32_plots.ipynb #f9171280
 def _png(fig: "Figure") -> bytes:
+    "The PNG file of a figure"
     buffer = io.BytesIO()
     fig.savefig(buffer, format="png")
     return buffer.getvalue()
@@ -97,7 +99,7 @@ def new_figure(
 _ink, _line, _gray = "#30343b", "#c8ccd2", "#c4c9d1"
 
 def _panels(n: int, ncols: int, width: float, height: float) -> tuple["Figure", list["Axes"]]:
-    "A figure of `n` panels, each of a size in inches, and their axes; the last row's rest is blank"
+    "A figure of `n` panels of a size in inches, and their axes; blank panels fill the last row"
     if ncols < 1: raise ValueError(f"ncols must be at least 1, not {ncols}")
     nrows = math.ceil(n / ncols)
     fig = new_figure(ncols * width, nrows * height, layout="constrained")
@@ -119,7 +121,7 @@ def _rgb_pixels(images: Tensor, ncols: int | None = None, **kwargs: int) -> np.n
 # %% ../nbs/32_plots.ipynb #9fd35363
 def show_images(
     images: Tensor,  # (N, C, H, W) in [-1, 1] with 1 or 3 channels
-    ncols: int | None = None,  # images in a row; by default as near to a square as can be
+    ncols: int | None = None,  # images in a row; by default as many as rows
     titles: Iterable[object] | None = None,  # one for each image
     *,
     size: float = 1.0,  # width of an image in inches
@@ -180,7 +182,7 @@ def contact_sheet(
     names: Iterable[str | Path] | None = None,  # a file or a name for each
     ncols: int = 10,  # images in a row
     *,
-    scale: int | None = None,  # side of a pixel; by default so that images have 64 columns or more
+    scale: int | None = None,  # side of a pixel; by default such that an image is 64 wide or more
 ) -> "Figure":
     "Images with their numbers, from 0 on, and their names below them"
     n, _, _, width = check_images(images, in_range=False).shape
@@ -250,6 +252,7 @@ def _bare_axes(ax: "Axes") -> None:
     ax.spines[:].set(color=_line, linewidth=0.8)
 
 def _plot_dots(ax: "Axes", points: Tensor, color: str, size: float, **kwargs: Any) -> "Line2D":
+    "Points as dots of one color"
     x, y = points.T.numpy()
     return ax.plot(x, y, ".", color=color, markersize=size, markeredgewidth=0, **kwargs)[0]
 
@@ -362,9 +365,8 @@ def plot_steps(
     if are_points: _draw_points(rows.flat, steps, data, labels, limit)
     else: _draw_images(rows.flat, steps, ncols)
     for ax, step in zip(rows[0], steps): ax.set_title(f"$t = {step.t}$", fontsize=10, color=_ink)
-    style = dict(fontsize=12, rotation=0, ha="right", va="center", color=_ink)
-    rows[0, 0].set_ylabel("$x_t$", **style)
-    rows[1, 0].set_ylabel(r"$\hat{x}_0$", **style)
+    rows[0, 0].set_ylabel("noisy $x_t$", fontsize=10, color=_ink)
+    rows[1, 0].set_ylabel(r"estimate $\hat{x}_0$", fontsize=10, color=_ink)
     return fig
 
 # %% ../nbs/32_plots.ipynb #4f02be42
@@ -378,11 +380,12 @@ def _two_panels(
     fig = _pixel_figure(full_width, full_height)
     bottom, w, h = gap / full_height, width / full_width, height / full_height
     axs = [fig.add_axes((left / full_width, bottom, w, h)) for left in (gap, width + 2 * gap)]
-    if titles: axs[1].set_title(r"$\hat{x}_0$", fontsize=11, color=_ink)
+    if titles: axs[1].set_title(r"estimate $\hat{x}_0$", fontsize=11, color=_ink)
     return fig, axs
 
 def _title_time(ax: "Axes", t: int) -> None:
-    ax.set_title(f"$x_t$,  $t = {t}$", fontsize=11, color=_ink)
+    "The title of the left panel"
+    ax.set_title(f"noisy $x_t$,  $t = {t}$", fontsize=11, color=_ink)
 
 def _to_image(fig: "Figure") -> "PILImage":
     "A figure as an RGB image"
@@ -409,7 +412,7 @@ def points_frames(
     labels: Tensor | Sequence[int | str] | None = None,  # (N,) for the colors
     limit: float | None = None,  # the window is ±limit; by default at least 1.2
     size: int = 300,  # side of a panel in pixels
-    titles: bool = True,  # write above which is which, and the time
+    titles: bool = True,  # write which panel is which, and the time
 ) -> "list[PILImage]":  # one for each step
     "Frames of points: x_t on the left, and on the right the x̂_0 estimated from it"
     steps = _check_steps(steps)
@@ -428,9 +431,9 @@ def points_frames(
 # %% ../nbs/32_plots.ipynb #3e6be6f5
 def image_frames(
     steps: Iterable[Step],  # of a reverse process of images (N, C, H, W)
-    ncols: int | None = None,  # images in a row; by default as near to a square as can be
+    ncols: int | None = None,  # images in a row; by default as many as rows
     *,
-    scale: int | None = None,  # side of a pixel; by default so that a grid has 200 columns or more
+    scale: int | None = None,  # side of a pixel; by default such that a grid is 200 wide or more
 ) -> "list[PILImage]":  # one for each step
     "Frames of image grids: x_t on the left, and on the right the x̂_0 estimated from it"
     steps = _check_steps(steps)

@@ -31,7 +31,7 @@ from denoising_diffusion.films import (
 
 # %% ../nbs/51_widgets.ipynb #18974490
 class _Cancelled(Exception):
-    "The film that is being rendered is not wanted any more"
+    "The film that is being rendered is no longer wanted"
 
 class _Job:
     "A render that can be cancelled"
@@ -54,22 +54,6 @@ def _end_renders() -> None:
     _exiting.set()
     _one_at_a_time.acquire(timeout=60)
 
-# %% ../nbs/51_widgets.ipynb #4e5e9398
-def _has_ipywidgets() -> bool:
-    "Whether there is ipywidgets; if not, a warning says how to install it"
-    try: import ipywidgets  # noqa: F401
-    except ImportError:
-        warn_user("there is no ipywidgets, so the controls are missing: pip install ipywidgets")
-        return False
-    return True
-
-def _close_widgets(widget: Any) -> None:
-    "Close a widget with all that is inside it, its layout and its style"
-    for child in getattr(widget, "children", ()): _close_widgets(child)
-    parts = [getattr(widget, name, None) for name in ("layout", "style")]
-    for part in [*parts, widget]:
-        if part is not None: part.close()
-
 # %% ../nbs/51_widgets.ipynb #aa18dbad
 def _screen_layout(**options: str) -> Any:  # of ipywidgets.Layout
     "As wide as the page, up to the width of a film"
@@ -77,22 +61,23 @@ def _screen_layout(**options: str) -> Any:  # of ipywidgets.Layout
     return w.Layout(width="100%", max_width="660px", **options)
 
 def _width(width: str) -> Any:  # of ipywidgets.Layout
+    "A width in CSS units, such as 340px"
     import ipywidgets as w
     return w.Layout(width=width)
 
 def _row_layout(**options: str) -> Any:  # of ipywidgets.Layout
-    "A row that goes on below where it is too long"
+    "A row that continues in the next line where it is too long"
     import ipywidgets as w
     return w.Layout(flex_flow="row wrap", align_items="center", **options)
 
 # %% ../nbs/51_widgets.ipynb #9940e900
 class Player:
-    "A film to step through, with controls that render it again; shows itself in a notebook"
+    "A film to step through, with controls that render it again"
     def __init__(
         self,
         make: Callable[..., Film] | None,  # (**values of the controls, progress=…) -> Film
         controls: dict[str, Any],  # name: ipywidget with a value
-        unit: str = "step",  # what the slider counts
+        unit: str = "frame",  # what the slider counts
         task: str = "sampling",  # what the progress bar says
     ) -> None:
         import ipywidgets as w
@@ -127,15 +112,24 @@ def show_frame(self: Player, i: int) -> None:
     self.image.value = self.film.pictures[i]
     self.caption.value = html.escape(self.film.captions[i])
 
+# %% ../nbs/51_widgets.ipynb #3e953a88
+def _close_widgets(widget: Any) -> None:
+    "Close a widget with all that is inside it, its layout and its style"
+    for child in getattr(widget, "children", ()): _close_widgets(child)
+    parts = [getattr(widget, name, None) for name in ("layout", "style")]
+    for part in [*parts, widget]:
+        if part is not None: part.close()
+
 # %% ../nbs/51_widgets.ipynb #973847d1
 @patch
 def make_slider(self: Player, last: int) -> None:
-    "A new slider from frame 0 to frame `last`; hidden if there is one frame only"
+    "A new slider from frame 0 to frame `last`; hidden if there is only one frame"
     import ipywidgets as w
     if self.slider is not None:
         self.link.close()
         _close_widgets(self.slider)
     self.slider = w.IntSlider(0, 0, last or 1, description=self.unit, layout=_width("340px"))
+    self.slider.style.description_width = "initial"
     self.slider.readout = False
     self.slider.tooltip = f"which {self.unit} to show"
     self.slider.observe(lambda change: self.show_frame(change["new"]), "value")
@@ -171,7 +165,7 @@ def show(self: Player, film: Film) -> None:
 # %% ../nbs/51_widgets.ipynb #13fd3bfe
 @patch
 def set_busy(self: Player, busy: bool) -> None:
-    "Show the progress bar and pale the old image, or neither"
+    "Show the progress bar and make the old image pale, or neither"
     self.bar.layout.visibility = "visible" if busy else "hidden"
     _set_class(self.image, "ddpm-old", busy)
 
@@ -259,7 +253,9 @@ def _seed_control() -> Any:
 def _count_control(name: str, value: int, most: int) -> Any:
     "A slider from 1 to `most`"
     import ipywidgets as w
-    return w.IntSlider(value, 1, most, description=name, continuous_update=False)
+    slider = w.IntSlider(value, 1, most, description=name, continuous_update=False)
+    slider.style.description_width = "initial"
+    return slider
 
 def _guidance_control(scale: float) -> Any:
     "A slider for the guidance scale"
@@ -284,7 +280,7 @@ def _allow_eta(controls: dict[str, Any], change: Any = None) -> None:
 
 # %% ../nbs/51_widgets.ipynb #f6b49a32
 _widths = dict(label="200px", guidance_scale="300px", rule="210px", eta="240px",
-               sampling_timesteps="280px")
+               sampling_timesteps="300px")
 
 def _sampling_controls() -> dict[str, Any]:
     "The controls of a reverse process, before they are fitted to a model"
@@ -292,7 +288,8 @@ def _sampling_controls() -> dict[str, Any]:
     label = w.Dropdown(description="label")
     rule = w.Dropdown(options=_sampler_menu(), description="sampler")
     controls = dict(label=label, guidance_scale=_guidance_control(1.0), rule=rule)
-    controls.update(eta=_eta_control(), sampling_timesteps=_count_control("steps", 1, 100))
+    controls.update(eta=_eta_control())
+    controls["sampling_timesteps"] = _count_control("number of steps", 1, 100)
     controls.update(seed=_seed_control())
     for name, width in _widths.items(): controls[name].layout.width = width
     label.observe(partial(_allow_guidance, controls), "value")
@@ -312,7 +309,7 @@ class _Stepper(Player):
         import ipywidgets as w
         self.points, self.loaded = points, {name: diffusion}
         self.counts = {len(diffusion.data_shape): n}
-        super().__init__(self.sample, _sampling_controls())
+        super().__init__(self.sample, _sampling_controls(), "time")
         others = [other for other in pretrained_names() if other != name]
         names = [name, *others]
         self.model = w.Dropdown(options=names, description="model", layout=_width("230px"))
@@ -361,10 +358,19 @@ def adapt(self: _Stepper, change: Any = None) -> None:
     for control in controls.values(): control.observe(self.render, "value")
     self.render()
 
+# %% ../nbs/51_widgets.ipynb #4e5e9398
+def _has_ipywidgets() -> bool:
+    "Whether ipywidgets is installed; if not, a warning says how to install it"
+    try: import ipywidgets  # noqa: F401
+    except ImportError:
+        warn_user("there is no ipywidgets, so the controls are missing: pip install ipywidgets")
+        return False
+    return True
+
 # %% ../nbs/51_widgets.ipynb #0b04eeae
-def _show_film(film: Film) -> Player:
-    "A film that is there already, in a player without controls"
-    player = Player(None, {})
+def _show_film(film: Film, unit: str = "frame") -> Player:
+    "A film in a player without controls"
+    player = Player(None, {}, unit)
     player.show(film)
     return player
 
@@ -383,9 +389,10 @@ def stepper(
     labels: Tensor | Sequence[int | str] | None = None,  # of given points, for their colors
 ) -> Player | Film:  # a Film where there is no ipywidgets
     "The reverse process of a model, its name or file, or given steps or film, behind a slider"
+    unit = "frame"
     if isinstance(what, Iterable) and not isinstance(what, (str, Film)):
-        what = make_film(what, diffusion, data=data, labels=labels)
-    if isinstance(what, Film): return _show_film(what) if _has_ipywidgets() else what
+        what, unit = make_film(what, diffusion, data=data, labels=labels), "time"
+    if isinstance(what, Film): return _show_film(what, unit) if _has_ipywidgets() else what
     model = find_diffusion(what)
     name = "this model" if isinstance(what, GaussianDiffusion) else str(what)
     points = _background_points()
@@ -405,10 +412,11 @@ def forward_stepper(
 ) -> Player | Film:  # a Film where there is no ipywidgets
     "From data to noise, behind a slider"
     if not isinstance(data, Tensor) or not _has_ipywidgets():
-        return forward_film(data, steps=num_timesteps)  # or its error
-    steps = _count_control("T", num_timesteps, max(1000, num_timesteps))
-    controls = dict(schedule=_schedule_control(), seed=_seed_control(), steps=steps)
-    return Player(partial(forward_film, data), controls, "t", "drawing").render()
+        return forward_film(data, num_timesteps=num_timesteps)  # or its error
+    controls = dict(schedule=_schedule_control(), seed=_seed_control())
+    most = max(1000, num_timesteps)
+    controls["num_timesteps"] = _count_control("number of steps T", num_timesteps, most)
+    return Player(partial(forward_film, data), controls, "time", "drawing").render()
 
 # %% ../nbs/51_widgets.ipynb #e07b19a3
 _numbers = {  # of each schedule: value, least, most, step
@@ -439,12 +447,12 @@ def schedule_explorer() -> Player | Film:  # a Film where there is no ipywidgets
     "The curves of a schedule, as its numbers are moved"
     if not _has_ipywidgets(): return schedule_film()
     import ipywidgets as w
-    steps = w.IntSlider(100, 2, 1000, description="T")
-    controls = dict(schedule=_schedule_control(), steps=steps)
+    count = w.IntSlider(100, 2, 1000, description="number of steps T")
+    controls = dict(schedule=_schedule_control(), num_timesteps=count)
     for schedule, numbers in _numbers.items():
         for name, bounds in numbers.items():
             controls[name] = _number_control(f"{name} ({schedule})", *bounds)
-    for control in controls.values(): control.style.description_width = "100px"
+    for control in controls.values(): control.style.description_width = "120px"
     controls["schedule"].observe(partial(_show_own, controls), "value")
     _show_own(controls)
     return Player(_draw_schedule, controls, task="drawing").render()
@@ -463,7 +471,7 @@ def guidance_explorer(
     *options, _ = _label_options(diffusion)  # without "none"
     T = diffusion.num_timesteps
     controls = dict(label=w.Dropdown(options=options, description="label"), seed=_seed_control())
-    controls["sampling_timesteps"] = _count_control("steps", min(20, T), T)
+    controls["sampling_timesteps"] = _count_control("number of steps", min(20, T), T)
     return Player(partial(guidance_film, diffusion, n=n), controls, "scale").render()
 
 # %% ../nbs/51_widgets.ipynb #48c135e4
@@ -482,4 +490,4 @@ def ddim_explorer(
         scale = _recommended(diffusion)["guidance_scale"]
         controls["guidance_scale"] = _guidance_control(scale)
         label.observe(partial(_allow_guidance, controls), "value")
-    return Player(partial(ddim_film, diffusion, n=n), controls, "steps").render()
+    return Player(partial(ddim_film, diffusion, n=n), controls, "number of steps").render()

@@ -8,7 +8,7 @@ from torch import Tensor
 from typing import Any
 
 class Player:
-    """A film to step through, with controls that render it again; shows itself in a notebook"""
+    """A film to step through, with controls that render it again"""
     make: Callable[..., Film] | None
     controls: dict[str, Any]
     unit: str
@@ -27,20 +27,20 @@ class Player:
     row: Any
     box: Any
 
-    def __init__(self, make: Callable[..., Film] | None, controls: dict[str, Any], unit: str='step', task: str='sampling') -> None:
+    def __init__(self, make: Callable[..., Film] | None, controls: dict[str, Any], unit: str='frame', task: str='sampling') -> None:
         ...
 
     def show_frame(self, i: int) -> None:
         """Show frame i of the film; the last one if there are fewer"""
 
     def make_slider(self, last: int) -> None:
-        """A new slider from frame 0 to frame `last`; hidden if there is one frame only"""
+        """A new slider from frame 0 to frame `last`; hidden if there is only one frame"""
 
     def show(self, film: Film) -> None:
         """Put a film in: at its first frame, or at the slider's if it is as long as the one before"""
 
     def set_busy(self, busy: bool) -> None:
-        """Show the progress bar and pale the old image, or neither"""
+        """Show the progress bar and make the old image pale, or neither"""
 
     def cancel(self) -> None:
         """Cancel what is being rendered"""
