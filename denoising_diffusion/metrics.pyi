@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from torch import Tensor
 from typing import Any
 
-def frechet_distance(mu1: Tensor, sigma1: Tensor, mu2: Tensor, sigma2: Tensor) -> float:
-    """The squared Fréchet distance of two Gaussians (Dowson & Landau 1982), in float64"""
-
 def mean_and_covariance(features: Tensor) -> tuple[Tensor, Tensor]:
     """The mean of features, and their covariance, which divides by N − 1"""
+
+def frechet_distance(mu1: Tensor, sigma1: Tensor, mu2: Tensor, sigma2: Tensor) -> float:
+    """The squared Fréchet distance of two Gaussians (Dowson & Landau 1982), in float64"""
 
 def precision_recall(features: Tensor, real_features: Tensor, k: int=3) -> tuple[float, float]:
     """The share of samples among real images, and of real images among samples (arXiv 1904.06991)"""
