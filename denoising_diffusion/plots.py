@@ -365,8 +365,8 @@ def plot_steps(
     if are_points: _draw_points(rows.flat, steps, data, labels, limit)
     else: _draw_images(rows.flat, steps, ncols)
     for ax, step in zip(rows[0], steps): ax.set_title(f"$t = {step.t}$", fontsize=10, color=_ink)
-    rows[0, 0].set_ylabel("noisy $x_t$", fontsize=10, color=_ink)
-    rows[1, 0].set_ylabel(r"estimate $\hat{x}_0$", fontsize=10, color=_ink)
+    rows[0, 0].set_ylabel("noisy\n$x_t$", fontsize=10, color=_ink)
+    rows[1, 0].set_ylabel("estimate\n$\\hat{x}_0$", fontsize=10, color=_ink)
     return fig
 
 # %% ../nbs/32_plots.ipynb #4f02be42

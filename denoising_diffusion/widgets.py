@@ -280,7 +280,7 @@ def _allow_eta(controls: dict[str, Any], change: Any = None) -> None:
 
 # %% ../nbs/51_widgets.ipynb #f6b49a32
 _widths = dict(label="200px", guidance_scale="300px", rule="210px", eta="240px",
-               sampling_timesteps="300px")
+               sampling_timesteps="280px")
 
 def _sampling_controls() -> dict[str, Any]:
     "The controls of a reverse process, before they are fitted to a model"
