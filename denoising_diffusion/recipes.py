@@ -31,13 +31,13 @@ from .unet import UNet, UNetConditioned
 # %% ../nbs/34_recipes.ipynb #8b487a86
 class Recipe(NamedTuple):
     "All that makes a model"
-    diffusion: GaussianDiffusion  # with random weights, or those that a fine-tuning begins with
+    diffusion: GaussianDiffusion  # with random weights, or those of the model to fine-tune
     train_data: Tensor | tuple[Tensor, ...]  # samples, or (samples, labels)
     val_data: Tensor | tuple[Tensor, ...] | None
     settings: dict[str, Any]  # options of `train`
     facts: dict[str, Any]  # for the card
 
-# %% ../nbs/34_recipes.ipynb #ba4148f2
+# %% ../nbs/34_recipes.ipynb #1327ca78
 _points_settings = dict(num_epochs=800, batch_size=128, lr=1e-2)
 
 
@@ -52,7 +52,7 @@ def _spiral_recipe() -> Recipe:
     diffusion = _points_diffusion(ConditionalMLP(40, 16))
     return Recipe(diffusion, points, None, dict(_points_settings), facts)
 
-
+# %% ../nbs/34_recipes.ipynb #9fae6983
 def _shapes_recipe() -> Recipe:
     "A wider MLP that knows three curves by their labels"
     points = make_shapes(3_000, generator=torch.Generator().manual_seed(0))
@@ -94,6 +94,15 @@ def _numbers_recipe(
     facts |= _guided_digits_sampling if guided else _digits_sampling
     return Recipe(diffusion, train_data, val_data, settings, facts)
 
+# %% ../nbs/34_recipes.ipynb #3946d2ed
+recipes = {
+    "spiral": _spiral_recipe,
+    "shapes": _shapes_recipe,
+    "numbers": _numbers_recipe,
+    "numbers_guided": partial(_numbers_recipe, guided=True),
+    "numbers_no_attention": partial(_numbers_recipe, attention=False),
+}
+
 # %% ../nbs/34_recipes.ipynb #93cadd60
 def _check_multiple(name: str, value: int, unit: int) -> None:
     "A `ValueError` naming the nearest multiple of `unit` if `value` is none"
@@ -115,6 +124,42 @@ def picture_diffusion(
     network = UNet(3, channels, 100, dropout=dropout, patch_size=2 if in_patches else 1)
     return GaussianDiffusion(cosine_beta_schedule(100), (3, size, size), network,
                              prediction=prediction)
+
+# %% ../nbs/34_recipes.ipynb #43c2a35c
+def _folder_recipe(
+    folder: str,  # of images, with its sub-folders
+    crop: bool = False,  # cut each image to its subject
+    finetune: str | None = None,  # a trained model to start from
+    **network: Any,  # size, channels, prediction, dropout: see `picture_diffusion`
+) -> Recipe:
+    "A U-Net for the images of a folder"
+    if finetune: diffusion = _finetuned_diffusion(finetune, **network)
+    else: diffusion = picture_diffusion(**network)
+    images = images_from_folder(folder, diffusion.data_shape[-1], crop=crop)
+    train_data, val_data = split_validation(images) if len(images) >= 20 else (images, None)
+    settings = dict(
+        num_epochs=100,
+        batch_size=32,
+        lr=2.5e-4 if finetune else 5e-4,
+        augment=random_flip,
+        checkpoint_steps=200)
+    if diffusion.prediction == "v":
+        settings["time_weights"] = clipped_snr_weights(diffusion.betas64, 5.0)
+    facts: dict[str, Any] = dict(data=_describe_images(images, train_data, val_data))
+    facts["sampling"] = dict(sampler="unipc", steps=25)
+    if finetune:
+        command = diffusion.card.get("command", "an unknown command")
+        facts["started_from"] = f"{Path(finetune).name}, made by {command}"
+    return Recipe(diffusion, train_data, val_data, settings, facts)
+
+# %% ../nbs/34_recipes.ipynb #6de14525
+def _describe_images(images: Tensor, train_data: Tensor, val_data: Tensor | None) -> str:
+    "How many images there are, their size, and a hash that tells them from others"
+    held_out = "" if val_data is None else f"; {len(val_data):,} others for validation"
+    size = images.shape[-1]
+    digest = sha256(images.numpy()).hexdigest()[:12]
+    return (f"{len(train_data):,} pictures, {size}×{size}, and mirrored{held_out}; "
+            f"SHA-256 of all {digest}")
 
 # %% ../nbs/34_recipes.ipynb #788dc830
 def _with_dropout(diffusion: GaussianDiffusion, dropout: float) -> GaussianDiffusion:
@@ -143,51 +188,6 @@ def _finetuned_diffusion(
         raise ValueError(f"size must be {shape[-1]}, the size of {model}, not {size}")
     if dropout is None: return diffusion
     return _with_dropout(diffusion, dropout)
-
-# %% ../nbs/34_recipes.ipynb #6de14525
-def _describe_images(images: Tensor, train_data: Tensor, val_data: Tensor | None) -> str:
-    "How many images there are, their size, and a hash that tells them from others"
-    held_out = "" if val_data is None else f"; {len(val_data):,} others for validation"
-    size = images.shape[-1]
-    digest = sha256(images.numpy()).hexdigest()[:12]
-    return (f"{len(train_data):,} pictures, {size}×{size}, and mirrored{held_out}; "
-            f"SHA-256 of all {digest}")
-
-# %% ../nbs/34_recipes.ipynb #43c2a35c
-def _folder_recipe(
-    folder: str,  # of images, with its sub-folders
-    crop: bool = False,  # cut each image to its subject
-    finetune: str | None = None,  # a trained model to go on from
-    **network: Any,  # size, channels, prediction, dropout: see `picture_diffusion`
-) -> Recipe:
-    "A U-Net for the images of a folder"
-    if finetune: diffusion = _finetuned_diffusion(finetune, **network)
-    else: diffusion = picture_diffusion(**network)
-    images = images_from_folder(folder, diffusion.data_shape[-1], crop=crop)
-    train_data, val_data = split_validation(images) if len(images) >= 20 else (images, None)
-    settings = dict(
-        num_epochs=100,
-        batch_size=32,
-        lr=2.5e-4 if finetune else 5e-4,
-        augment=random_flip,
-        checkpoint_steps=200)
-    if diffusion.prediction == "v":
-        settings["time_weights"] = clipped_snr_weights(diffusion.betas64, 5.0)
-    facts: dict[str, Any] = dict(data=_describe_images(images, train_data, val_data))
-    facts["sampling"] = dict(sampler="unipc", steps=25)
-    if finetune:
-        command = diffusion.card.get("command", "an unknown command")
-        facts["started_from"] = f"{Path(finetune).name}, made by {command}"
-    return Recipe(diffusion, train_data, val_data, settings, facts)
-
-# %% ../nbs/34_recipes.ipynb #3946d2ed
-recipes = {
-    "spiral": _spiral_recipe,
-    "shapes": _shapes_recipe,
-    "numbers": _numbers_recipe,
-    "numbers_guided": partial(_numbers_recipe, guided=True),
-    "numbers_no_attention": partial(_numbers_recipe, attention=False),
-}
 
 # %% ../nbs/34_recipes.ipynb #1b3242c3
 def _without_none(options: dict[str, Any]) -> dict[str, Any]:
