@@ -167,7 +167,7 @@ def run(name: str, measure: Measure) -> dict:
     start = time.perf_counter()
     images, labels, record = _sample_digits(source, n, load_reference(REFERENCES[0]), options)
     record["seconds"] = round(time.perf_counter() - start, 1)
-    if labels is not None: labels = torch.tensor(labels)
+    if labels is not None: labels = torch.as_tensor(labels)
     found = dict(source=source, n=len(images)) | record | by_references(images, labels)
     if n < 10_000: return found
     image_grid(images[:64], 8, scale=2).save(RESULTS/image_name(name))
@@ -176,7 +176,8 @@ def run(name: str, measure: Measure) -> dict:
 
 def command(measure: Measure) -> str:
     "The command that draws these samples and measures them"
-    given = {name: value for name, value in vars(measure.options).items() if value}
+    given = {name: value for name, value in vars(measure.options).items()
+             if value is not None and value is not False and (name, value) != ("seed", 0)}
     options = [f"--{name} {value:g}" if isinstance(value, float) else f"--{name} {value}"
                for name, value in given.items()]
     return " ".join(["ddpm_fld", measure.source, *options])
@@ -195,7 +196,7 @@ def readme_table(results: dict) -> str:
     head = ["| command | FLD | by the second reference | read as asked | network evaluations | "
             "minutes on two CPU cores |", "|---|---|---|---|---|---|"]
     rows = [table_row(measure, results[name]) for name, measure in tables().items()
-            if measure.options and name in results]
+            if "seconds" in results.get(name, {})]
     return "\n".join(head + rows)
 
 
