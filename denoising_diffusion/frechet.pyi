@@ -38,9 +38,6 @@ class Reference:
     def probabilities(self, features: Tensor) -> Tensor:
         """How likely each label is, by LeNet"""
 
-def train_reference(train_data: tuple[Tensor, Tensor], test_data: tuple[Tensor, Tensor], *, card: dict[str, Any] | None=None, num_epochs: int=15, batch_size: int=128, lr: float=0.003, seed: int=0, progress: bool=True) -> Reference:
-    """Train a LeNet, and keep the statistics of the test images"""
-
 def save_reference(reference: Reference, path: str | Path) -> Path:
     """Write a reference to one safetensors file"""
 
@@ -52,3 +49,6 @@ def fld(images: Tensor, reference: str | Path | Reference='mnist-1', *, normaliz
 
 def report(images: Tensor, labels: Labels, reference: str | Path | Reference='mnist-1') -> dict[str, Any]:
     """How well images are read as their labels, by label"""
+
+def train_reference(train_data: tuple[Tensor, Tensor], test_data: tuple[Tensor, Tensor], *, card: dict[str, Any] | None=None, num_epochs: int=15, batch_size: int=128, lr: float=0.003, seed: int=0, progress: bool=True) -> Reference:
+    """Train a LeNet, and keep the statistics of the test images"""
