@@ -1,7 +1,12 @@
 """The tools that write notebooks and README.md. (The site's tools are tested in test_site.py.)"""
+import base64
+import io
+
+import numpy as np
 import pytest
 from conftest import load_tool
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 readme, run = load_tool("readme"), load_tool("run")
 
@@ -18,6 +23,21 @@ def test_a_live_widget_is_not_saved():
     nb = new_notebook(cells=cells, metadata=dict(widgets={}))
     saved = run.without_widgets(nb)
     assert "widgets" not in saved.metadata and saved.cells[1].outputs == outputs[1:]
+
+
+def test_pictures_are_saved_with_a_palette():
+    "Smaller, and nearly the same; a gray one is left as it is"
+    ramp = np.add.outer(np.arange(120), np.arange(160)).astype(np.uint8)
+    noisy = np.random.default_rng(0).integers(0, 40, (120, 160, 3), dtype=np.uint8)
+    for pixels, kept in ((noisy, False), (ramp, True)):
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "png")
+        png = base64.b64encode(buffer.getvalue()).decode()
+        smaller = run.with_palette(png)
+        assert (smaller == png) == kept and len(smaller) <= len(png)
+        image = Image.open(io.BytesIO(base64.b64decode(smaller))).convert("RGB")
+        original = np.asarray(Image.fromarray(pixels).convert("RGB"), dtype=float)
+        assert abs(np.asarray(image, dtype=float) - original).mean() < 8
 
 
 def test_flagged_cells_are_not_run():
