@@ -40,6 +40,150 @@ from .pretrained import load_pretrained, save_pretrained
 from .recipes import Recipe, find_recipe, recipes
 from .frechet import Reference
 
+# %% ../nbs/52_cli.ipynb #a649ac63
+_notes = """What is left out is taken from the model's card: the table in the .md file beside its
+weights. Where the card says nothing either, the sampler is ddpm, with as many steps as the model
+was trained for, and there is no guidance. A --sampler that is given drops the card's steps, eta and
+spacing, and keeps its guidance. With --eta 0 a sample depends on its first noise alone; 1 adds as
+much noise in each step as ddpm does. A --spacing below 1 takes more of the steps where noise is
+high. A --guidance above 1 makes samples more typical of their class, and less varied."""
+
+def _read_as(kind: type, words: str) -> Callable[[str], Any]:
+    "A reader of numbers, for a parser"
+    def read(text: str) -> Any:
+        try: return kind(text)
+        except ValueError: raise ArgumentTypeError(f"must be {words}, not {text!r}") from None
+    return read
+
+_readers = {int: _read_as(int, "a whole number"), float: _read_as(float, "a number")}
+
+# %% ../nbs/52_cli.ipynb #5c8445c9
+def _exit(command: str, message: object, status: int) -> NoReturn:
+    print(f"{command}: {message}", file=sys.stderr)
+    raise SystemExit(status)
+
+def _parser(command: Callable[..., Any]) -> ArgumentParser:
+    "The parser of a command's arguments, with errors of one line"
+    name, options = command.__name__, signature(command, eval_str=True).parameters
+    parser = anno_parser(command, prog=name)
+    for action in parser._actions:
+        if action.dest not in options: continue
+        kind = options[action.dest].annotation
+        action.type = _readers.get((get_args(kind) or (kind,))[0], action.type)
+        action.help = (action.help or "").removesuffix(" (default: False)")
+    if "sampler" in options: parser.epilog = _notes
+    def refuse(message: str) -> NoReturn:
+        text = message.removeprefix("argument ").replace(": must be", " must be")
+        _exit(name, f"{text} (see {name} --help)", 2)
+    parser.error = refuse
+    return parser
+
+# %% ../nbs/52_cli.ipynb #5116cacb
+_python_names = {  # what the functions behind the commands call an option -> its name here
+    "num[_ ]epochs": "epochs", "batch[_ ]size": "batch", "guidance_scale": "guidance",
+    "the guidance scale": "guidance", "a guidance scale of": "guidance =", "rule": "sampler",
+    "the number of sampling steps": "steps", "sampling_timesteps": "steps", "n_or_shape": "n",
+    "normalize_contrast": "stretch", "denoise_fn": "the network", "ncols": "columns",
+    "dtype None instead of bfloat16": "no bf16 instead of bf16", "model channels": "channels",
+    "dtype bfloat16 instead of None": "bf16 instead of no bf16", "started from": "finetune",
+    "needs labels": "needs a model with labels", "a smaller lr or grad_clip": "a smaller --lr",
+}
+
+def _name_options(
+    message: str,
+    options: list[str],  # those of the command
+    dashes: str = "",  # before an option with which the message begins
+) -> str:
+    "A message in the words of the command line; what stands in quotes or in a path is left alone"
+    for name, option in _python_names.items():
+        message = re.sub(rf"(?<![\w'\"/.-]){name}(?![\w'\"/.])", option, message)
+    words = "|".join(options)
+    head = re.match(rf"(?:(?:{words}|and) )+(?=must|can|goes|is for|needs|=)", message)
+    if not head: return message
+    return re.sub(rf"\b({words})\b", rf"{dashes}\1", head[0]) + message[head.end():]
+
+# %% ../nbs/52_cli.ipynb #7039aef6
+def _run_in_shell(command: Callable[..., Any]) -> None:
+    "Run a command with the arguments of the shell; an error or a warning is one line"
+    name, parser = command.__name__, _parser(command)
+    arguments = {k: v for k, v in vars(parser.parse_args()).items() if k not in ("pdb", "xtra")}
+    stopped = "stopped; the same command resumes it" if name == "ddpm_train" else "stopped"
+    def translate(message: object) -> str: return _name_options(str(message), [*arguments], "--")
+    def warn(message: Warning | str, *_: Any) -> None:
+        print(f"{name}: {translate(message)}", file=sys.stderr)
+    warnings.showwarning = warn
+    try: command(**arguments)
+    except (ValueError, FloatingPointError) as error: _exit(name, translate(error), 2)
+    except KeyboardInterrupt: _exit(name, stopped, 130)
+    except (MemoryError, RuntimeError) as error:
+        if "memory" not in repr(error).lower(): raise
+        _exit(name, "there is not enough memory for this", 2)
+
+def _plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
+    "`command` as a program, and as a function; errors name its options"
+    options = list(signature(command).parameters)
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if not (args or kwargs) and Path(sys.argv[0]).stem == command.__name__:
+            return _run_in_shell(command)
+        try: return command(*args, **kwargs)
+        except ValueError as error:
+            error.args = (_name_options(str(error), options),)
+            raise
+
+    return run
+
+# %% ../nbs/52_cli.ipynb #c8fd57ba
+@_plain_errors
+def ddpm_sample(
+    model: str,  # a model of the package (numbers_guided, pokemon, …), a .safetensors or .pt file
+    n: int = 64,  # how many samples
+    labels: str | None = None,  # class names, such as 7 or 3,1,4 (default: all in turn)
+    sampler: str | None = None,  # ddpm, ddim, dpm (DPM-Solver++), unipc, heun (default: the card's)
+    steps: int | None = None,  # how many steps (default: the card's)
+    eta: float | None = None,  # η, 0 … 1: fresh noise in each step (default: the card's)
+    spacing: float | None = None,  # of the steps; 1 is even (default: the card's)
+    guidance: float | None = None,  # scale; 1 is none (default: the card's; 1.5 with --autoguide)
+    autoguide: str | None = None,  # a weaker model to guide by, such as pokemon_weak for pokemon
+    seed: int = 0,  # the same seed gives the same samples
+    out: str = "samples.png",  # .png for the samples, .gif for an animation of all steps
+    columns: int | None = None,  # of a grid of images (default: one for each label)
+    bf16: bool = False,  # run the network in bfloat16, if this device is fast with it
+    compile: bool = False,  # compile the network (takes a minute) and use TF32: for many samples
+    device: str | None = None,  # cuda, mps or cpu (default: the fastest there is)
+    quiet: bool = False,  # show no progress bar
+) -> None:
+    "Draw samples from a trained model into an image or an animation"
+    path = _check_output(out, ".png", ".gif")
+    diffusion = load_pretrained(model).to(find_device(device))
+    _check_sizes(n, columns, diffusion)
+    chosen = _class_numbers(diffusion, labels)
+    if compile: _compile_network(diffusion)
+    if autoguide: diffusion, guidance = _with_autoguidance(diffusion, autoguide, guidance), None
+    options = _SamplingOptions(sampler, steps, eta, spacing, guidance, bf16, seed)
+    _write_samples(diffusion, n, chosen, options, path, columns, progress=not quiet)
+    what = _count(n, "sample") + f" of {diffusion.name}" + (f", labels {labels}" if labels else "")
+    print(f"{path}: {what}, {_describe(options.record(diffusion))}")
+
+# %% ../nbs/52_cli.ipynb #2f80d6a9
+def _check_output(out: str, *suffixes: str, make_folder: bool = False) -> Path:
+    "The path `out`, or a `ValueError` if it can't be written or has another suffix"
+    path = Path(out).expanduser()
+    folder = path.absolute().parent
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"out must end in {' or '.join(suffixes)}, not {out!r}")
+    if path.is_dir(): raise ValueError(f"cannot write {out}: it is a folder")
+    try:
+        if make_folder: folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(f"cannot write {out}: its folder can't be made: {reason}") from None
+    if not folder.is_dir(): raise ValueError(f"cannot write {out}: its folder does not exist")
+    if not os.access(folder, os.W_OK):
+        raise ValueError(f"cannot write {out}: its folder may not be written to")
+    return path
+
 # %% ../nbs/52_cli.ipynb #fa8c8b18
 def _class_numbers(
     diffusion: GaussianDiffusion,
@@ -56,24 +200,6 @@ def _class_numbers(
 def _cycle_classes(numbers: list[int], n: int) -> Tensor | None:  # LongTensor (n,)
     labels = cycle_labels(numbers, n)
     return None if labels is None else torch.tensor(labels)
-
-# %% ../nbs/52_cli.ipynb #b06ac4e8
-def _grid(images: Tensor, columns: int | None = None) -> Image.Image:
-    "A grid of images (N, C, H, W), each enlarged to about 56 pixels"
-    scale = max(1, 56 // images.shape[-1])
-    return image_grid(images, columns, scale=scale)
-
-def _save_samples(samples: Tensor, path: Path, columns: int | None, labels: Tensor | None) -> Path:
-    "Write an image of points, with a color for each label, or a grid of images"
-    is_points = samples.ndim == 2
-    image = plot_points(samples, labels=labels, size=4) if is_points else _grid(samples, columns)
-    return save_image(image, path)
-
-def _save_steps(steps: list[Step], path: Path, columns: int | None, labels: Tensor | None) -> Path:
-    "Write an animation of all steps"
-    is_points = steps[0].x.ndim == 2
-    frames = points_frames(steps, labels=labels) if is_points else image_frames(steps, columns)
-    return save_gif(frames, path)
 
 # %% ../nbs/52_cli.ipynb #fa2f606c
 @dataclass
@@ -181,6 +307,28 @@ def _describe(record: dict[str, Any]) -> str:
     if scale != 1: words.append(f"guidance {scale:g}")
     return ", ".join([*words, f"seed {record['seed']}"])
 
+# %% ../nbs/52_cli.ipynb #b06ac4e8
+def _grid(images: Tensor, columns: int | None = None) -> Image.Image:
+    "A grid of images (N, C, H, W), each enlarged to about 56 pixels"
+    scale = max(1, 56 // images.shape[-1])
+    return image_grid(images, columns, scale=scale)
+
+def _save_samples(samples: Tensor, path: Path, columns: int | None, labels: Tensor | None) -> Path:
+    "Write an image of points, with a color for each label, or a grid of images"
+    is_points = samples.ndim == 2
+    image = plot_points(samples, labels=labels, size=4) if is_points else _grid(samples, columns)
+    return save_image(image, path)
+
+def _frames_per_second(num_frames: int) -> float:
+    "5 … 20, such that an animation lasts about 4 seconds"
+    return min(20.0, max(5.0, num_frames / 4))
+
+def _save_steps(steps: list[Step], path: Path, columns: int | None, labels: Tensor | None) -> Path:
+    "Write an animation of all steps"
+    is_points = steps[0].x.ndim == 2
+    frames = points_frames(steps, labels=labels) if is_points else image_frames(steps, columns)
+    return save_gif(frames, path, fps=_frames_per_second(len(frames)))
+
 # %% ../nbs/52_cli.ipynb #8590b107
 def _write_samples(
     diffusion: GaussianDiffusion, n: int, chosen: list[int], options: _SamplingOptions,
@@ -201,149 +349,37 @@ def _check_sizes(n: int, columns: int | None, diffusion: GaussianDiffusion) -> N
     if len(diffusion.data_shape) == 3: return
     raise ValueError(f"columns is for images, and {diffusion.name} draws points")
 
-# %% ../nbs/52_cli.ipynb #5116cacb
-_python_names = {  # what the functions behind the commands call an option -> its name here
-    "num[_ ]epochs": "epochs", "batch[_ ]size": "batch", "guidance_scale": "guidance",
-    "the guidance scale": "guidance", "a guidance scale of": "guidance =", "rule": "sampler",
-    "the number of sampling steps": "steps", "sampling_timesteps": "steps", "n_or_shape": "n",
-    "normalize_contrast": "stretch", "denoise_fn": "the network", "ncols": "columns",
-    "dtype None instead of bfloat16": "no bf16 instead of bf16", "model channels": "channels",
-    "dtype bfloat16 instead of None": "bf16 instead of no bf16", "started from": "finetune",
-    "needs labels": "needs a model with labels", "a smaller lr or grad_clip": "a smaller --lr",
-}
-
-def _name_options(
-    message: str,
-    options: list[str],  # those of the command
-    dashes: str = "",  # before an option with which the message begins
-) -> str:
-    "A message in the words of the command line; what stands in quotes or in a path is left alone"
-    for name, option in _python_names.items():
-        message = re.sub(rf"(?<![\w'\"/.-]){name}(?![\w'\"/.])", option, message)
-    words = "|".join(options)
-    head = re.match(rf"(?:(?:{words}|and) )+(?=must|can|goes|is for|needs|=)", message)
-    if not head: return message
-    return re.sub(rf"\b({words})\b", rf"{dashes}\1", head[0]) + message[head.end():]
-
-# %% ../nbs/52_cli.ipynb #a649ac63
-_notes = """What is left out is taken from the model's card: the table in the .md file beside its
-weights. Where the card says nothing either, the sampler is ddpm, with as many steps as the model
-was trained for, and there is no guidance. A --sampler that is given drops the card's steps, eta and
-spacing, and keeps its guidance. With --eta 0 a sample depends on its first noise alone; 1 adds as
-much noise in each step as ddpm does. A --spacing below 1 takes more of the steps where noise is
-high. A --guidance above 1 makes samples more typical of their class, and less varied."""
-
-def _read_as(kind: type, words: str) -> Callable[[str], Any]:
-    "A reader of numbers, for a parser"
-    def read(text: str) -> Any:
-        try: return kind(text)
-        except ValueError: raise ArgumentTypeError(f"must be {words}, not {text!r}") from None
-    return read
-
-_readers = {int: _read_as(int, "a whole number"), float: _read_as(float, "a number")}
-
-# %% ../nbs/52_cli.ipynb #5c8445c9
-def _exit(command: str, message: object, status: int) -> NoReturn:
-    print(f"{command}: {message}", file=sys.stderr)
-    raise SystemExit(status)
-
-def _parser(command: Callable[..., Any]) -> ArgumentParser:
-    "The parser of a command's arguments, with errors of one line"
-    name, options = command.__name__, signature(command, eval_str=True).parameters
-    parser = anno_parser(command, prog=name)
-    for action in parser._actions:
-        if action.dest not in options: continue
-        kind = options[action.dest].annotation
-        action.type = _readers.get((get_args(kind) or (kind,))[0], action.type)
-        action.help = (action.help or "").removesuffix(" (default: False)")
-    if "sampler" in options: parser.epilog = _notes
-    def refuse(message: str) -> NoReturn:
-        told = message.removeprefix("argument ").replace(": must be", " must be")
-        _exit(name, f"{told} (see {name} --help)", 2)
-    parser.error = refuse
-    return parser
-
-# %% ../nbs/52_cli.ipynb #7039aef6
-def _run_in_shell(command: Callable[..., Any]) -> None:
-    "Run a command with the arguments of the shell; an error or a warning is one line"
-    name, parser = command.__name__, _parser(command)
-    arguments = {k: v for k, v in vars(parser.parse_args()).items() if k not in ("pdb", "xtra")}
-    stopped = "stopped; the same command resumes it" if name == "ddpm_train" else "stopped"
-    def in_words(message: object) -> str: return _name_options(str(message), [*arguments], "--")
-    def warn(message: Warning | str, *_: Any) -> None:
-        print(f"{name}: {in_words(message)}", file=sys.stderr)
-    warnings.showwarning = warn
-    try: command(**arguments)
-    except (ValueError, FloatingPointError) as error: _exit(name, in_words(error), 2)
-    except KeyboardInterrupt: _exit(name, stopped, 130)
-    except (MemoryError, RuntimeError) as error:
-        if "memory" not in repr(error).lower(): raise
-        _exit(name, "there is not enough memory for this", 2)
-
-def _plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    "`command` as a program, and as a function; errors name its options"
-    options = list(signature(command).parameters)
-
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        if not (args or kwargs) and Path(sys.argv[0]).stem == command.__name__:
-            return _run_in_shell(command)
-        try: return command(*args, **kwargs)
-        except ValueError as error:
-            error.args = (_name_options(str(error), options),)
-            raise
-
-    return run
-
-# %% ../nbs/52_cli.ipynb #2f80d6a9
-def _check_output(out: str, *suffixes: str, make_folder: bool = False) -> Path:
-    "The path `out`, or a `ValueError` if it can't be written or has another suffix"
-    path = Path(out).expanduser()
-    folder = path.absolute().parent
-    if path.suffix.lower() not in suffixes:
-        raise ValueError(f"out must end in {' or '.join(suffixes)}, not {out!r}")
-    if path.is_dir(): raise ValueError(f"cannot write {out}: it is a folder")
-    try:
-        if make_folder: folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise ValueError(f"cannot write {out}: its folder can't be made: {reason}") from None
-    if not folder.is_dir(): raise ValueError(f"cannot write {out}: its folder does not exist")
-    if not os.access(folder, os.W_OK):
-        raise ValueError(f"cannot write {out}: its folder may not be written to")
-    return path
-
-# %% ../nbs/52_cli.ipynb #c8fd57ba
+# %% ../nbs/52_cli.ipynb #c17f0e62
 @_plain_errors
-def ddpm_sample(
-    model: str,  # a model of the package (numbers_guided, pokemon, …), a .safetensors or .pt file
-    n: int = 64,  # how many samples
-    labels: str | None = None,  # class names, such as 7 or 3,1,4 (default: all in turn)
-    sampler: str | None = None,  # ddpm, ddim, dpm (DPM-Solver++), unipc, heun (default: the card's)
-    steps: int | None = None,  # how many steps (default: the card's)
-    eta: float | None = None,  # η, 0 … 1: fresh noise in each step (default: the card's)
-    spacing: float | None = None,  # of the steps; 1 is even (default: the card's)
-    guidance: float | None = None,  # scale; 1 is none (default: the card's; 1.5 with --autoguide)
-    autoguide: str | None = None,  # a weaker model to guide by, such as pokemon_weak for pokemon
-    seed: int = 0,  # the same seed gives the same samples
-    out: str = "samples.png",  # .png for the samples, .gif for an animation of all steps
-    columns: int | None = None,  # of a grid of images (default: one for each label)
+def ddpm_train(
+    data: str,  # a recipe (spiral, shapes, numbers, numbers_guided, …), or a folder of images
+    out: str | None = None,  # the .safetensors file to write (default: runs/NAME.safetensors)
+    epochs: int | None = None,  # passes through the data (default: the recipe's; 100 for a folder)
+    batch: int | None = None,  # samples in a batch (default: the recipe's)
+    lr: float | None = None,  # the highest learning rate (default: the recipe's)
+    size: int | None = None,  # for a folder: side of the images, a multiple of 4 (default: 32)
+    channels: int | None = None,  # for a folder: width of the U-Net, a multiple of 8 (default: 48)
+    prediction: str | None = None,  # for a folder: noise, start or v (default: start)
+    dropout: float | None = None,  # for a folder: 0.1 or so for long trainings (default: 0)
+    crop: bool = False,  # for a folder: cut each image to what stands out from its background
+    finetune: str | None = None,  # for a folder: a model of color images to start from, as pokemon
+    seed: int = 0,  # of the first weights and of all that is random in training
     bf16: bool = False,  # run the network in bfloat16, if this device is fast with it
-    compile: bool = False,  # compile the network (takes a minute) and use TF32: for many samples
+    compile: bool = False,  # compile the network (takes a minute) and use TF32: for long trainings
     device: str | None = None,  # cuda, mps or cpu (default: the fastest there is)
     quiet: bool = False,  # show no progress bar
 ) -> None:
-    "Draw samples from a trained model into an image or an animation"
-    path = _check_output(out, ".png", ".gif")
-    diffusion = load_pretrained(model).to(find_device(device))
-    _check_sizes(n, columns, diffusion)
-    chosen = _class_numbers(diffusion, labels)
-    if compile: _compile_network(diffusion)
-    if autoguide: diffusion, guidance = _with_autoguidance(diffusion, autoguide, guidance), None
-    options = _SamplingOptions(sampler, steps, eta, spacing, guidance, bf16, seed)
-    _write_samples(diffusion, n, chosen, options, path, columns, progress=not quiet)
-    what = _count(n, "sample") + f" of {diffusion.name}" + (f", labels {labels}" if labels else "")
-    print(f"{path}: {what}, {_describe(options.record(diffusion))}")
+    "Train a diffusion model; run the same command again to resume a training that was stopped"
+    _check_seed(seed)
+    where = find_device(device)
+    network = dict(size=size, channels=channels, prediction=prediction, dropout=dropout,
+                   crop=crop or None, finetune=finetune)
+    settings = dict(num_epochs=epochs, batch_size=batch, lr=lr, dtype=_autocast_dtype(bf16, where))
+    recipe = find_recipe(data, seed=seed, settings=settings, **network)
+    path = _output_path(data, out)
+    options = dict(epochs=epochs, batch=batch, lr=lr, **network, bf16="dtype" in recipe.settings,
+                   compile=compile)
+    print(_train_recipe(recipe, path, data, seed, options, where, progress=not quiet))
 
 # %% ../nbs/52_cli.ipynb #08b65760
 def _output_path(
@@ -395,49 +431,25 @@ def _train_recipe(
     card = recipe.card(history, data, seed, **options)
     return save_pretrained(recipe.diffusion, path, card=card)
 
-# %% ../nbs/52_cli.ipynb #c17f0e62
-@_plain_errors
-def ddpm_train(
-    data: str,  # a recipe (spiral, shapes, numbers, numbers_guided, …), or a folder of images
-    out: str | None = None,  # the .safetensors file to write (default: runs/NAME.safetensors)
-    epochs: int | None = None,  # passes through the data (default: the recipe's; 100 for a folder)
-    batch: int | None = None,  # samples in a batch (default: the recipe's)
-    lr: float | None = None,  # the highest learning rate (default: the recipe's)
-    size: int | None = None,  # for a folder: side of the images, a multiple of 4 (default: 32)
-    channels: int | None = None,  # for a folder: width of the U-Net, a multiple of 8 (default: 48)
-    prediction: str | None = None,  # for a folder: noise, start or v (default: start)
-    dropout: float | None = None,  # for a folder: 0.1 or so for long trainings (default: 0)
-    crop: bool = False,  # for a folder: cut each image to what stands out from its background
-    finetune: str | None = None,  # for a folder: a model of color images to start from, as pokemon
-    seed: int = 0,  # of the first weights and of all that is random in training
-    bf16: bool = False,  # run the network in bfloat16, if this device is fast with it
-    compile: bool = False,  # compile the network (takes a minute) and use TF32: for long trainings
-    device: str | None = None,  # cuda, mps or cpu (default: the fastest there is)
-    quiet: bool = False,  # show no progress bar
-) -> None:
-    "Train a diffusion model; run the same command again to resume a training that was stopped"
-    _check_seed(seed)
-    where = find_device(device)
-    network = dict(size=size, channels=channels, prediction=prediction, dropout=dropout,
-                   crop=crop or None, finetune=finetune)
-    settings = dict(num_epochs=epochs, batch_size=batch, lr=lr, dtype=_autocast_dtype(bf16, where))
-    recipe = find_recipe(data, seed=seed, settings=settings, **network)
-    path = _output_path(data, out)
-    options = dict(epochs=epochs, batch=batch, lr=lr, **network, bf16="dtype" in recipe.settings,
-                   compile=compile)
-    print(_train_recipe(recipe, path, data, seed, options, where, progress=not quiet))
-
 # %% ../nbs/52_cli.ipynb #8c20e5fa
+def _list_labels(labels: list[str] | int) -> str:
+    "Class names, or how many classes there are, as a message says it"
+    return f"{labels} labels" if isinstance(labels, int) else f"the labels {', '.join(labels)}"
+
 def _check_readable(diffusion: GaussianDiffusion, reference: Reference) -> None:
     "A `ValueError` if the reference can't read what the diffusion draws"
-    shape, drawn = diffusion.data_shape, diffusion.class_names
-    if shape != (1, 28, 28):
+    if diffusion.data_shape != (1, 28, 28):
+        shape = diffusion.data_shape
         raise ValueError(f"{diffusion.name} doesn't draw images of 1×28×28, but {shape}")
-    known = reference.card.get("class_names") or reference.lenet.num_classes
-    if drawn and known not in (drawn, len(drawn)):
-        raise ValueError(f"the model draws the labels {', '.join(drawn)}, "
-                         f"but the reference knows {known}")
+    if not diffusion.num_classes: return
+    drawn, known = diffusion.card.get("class_names"), reference.card.get("class_names")
+    if not (drawn and known):
+        drawn, known = diffusion.num_classes, reference.lenet.num_classes
+    if drawn != known:
+        raise ValueError(f"the model draws {_list_labels(drawn)}, "
+                         f"but the reference knows {_list_labels(known)}")
 
+# %% ../nbs/52_cli.ipynb #18baf141
 def _sample_digits(
     model: str,  # a model of the package, or a file
     n: int,  # at least 2
