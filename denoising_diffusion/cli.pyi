@@ -3,6 +3,9 @@ from .diffusion import GaussianDiffusion
 from dataclasses import dataclass
 from typing import Any
 
+def ddpm_sample(model: str, n: int=64, labels: str | None=None, sampler: str | None=None, steps: int | None=None, eta: float | None=None, spacing: float | None=None, guidance: float | None=None, autoguide: str | None=None, seed: int=0, out: str='samples.png', columns: int | None=None, bf16: bool=False, compile: bool=False, device: str | None=None, quiet: bool=False) -> None:
+    """Draw samples from a trained model into an image or an animation"""
+
 @dataclass
 class _SamplingOptions:
     """How a command samples; None stands for what the model's card recommends"""
@@ -19,9 +22,6 @@ class _SamplingOptions:
 
     def record(self, diffusion: GaussianDiffusion) -> dict[str, Any]:
         """The options as plain values, with the network evaluations for each sample"""
-
-def ddpm_sample(model: str, n: int=64, labels: str | None=None, sampler: str | None=None, steps: int | None=None, eta: float | None=None, spacing: float | None=None, guidance: float | None=None, autoguide: str | None=None, seed: int=0, out: str='samples.png', columns: int | None=None, bf16: bool=False, compile: bool=False, device: str | None=None, quiet: bool=False) -> None:
-    """Draw samples from a trained model into an image or an animation"""
 
 def ddpm_train(data: str, out: str | None=None, epochs: int | None=None, batch: int | None=None, lr: float | None=None, size: int | None=None, channels: int | None=None, prediction: str | None=None, dropout: float | None=None, crop: bool=False, finetune: str | None=None, seed: int=0, bf16: bool=False, compile: bool=False, device: str | None=None, quiet: bool=False) -> None:
     """Train a diffusion model; run the same command again to resume a training that was stopped"""

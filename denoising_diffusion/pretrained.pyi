@@ -4,9 +4,6 @@ from .diffusion import GaussianDiffusion
 from pathlib import Path
 from typing import Any
 
-def save_pretrained(diffusion: GaussianDiffusion, path: str | Path, *, card: dict[str, Any] | None=None, dtype: torch.dtype | None=None) -> Path:
-    """Write `diffusion` to one safetensors file, with a model card beside it"""
-
 def pretrained_names() -> list[str]:
     """The names of the diffusions that come with the package"""
 
@@ -15,3 +12,6 @@ def load_pretrained(name: str | Path) -> GaussianDiffusion:
 
 def find_diffusion(model: str | Path | GaussianDiffusion) -> GaussianDiffusion:
     """The diffusion of that name, or the one given"""
+
+def save_pretrained(diffusion: GaussianDiffusion, path: str | Path, *, card: dict[str, Any] | None=None, dtype: torch.dtype | None=None) -> Path:
+    """Write `diffusion` to one safetensors file, with a model card beside it"""

@@ -20,10 +20,10 @@ class Recipe(NamedTuple):
     def refuse_other_run(self, path: Path, seed: int) -> None:
         """A `ValueError` if there is a checkpoint of a run with other data or options"""
 
+recipes: dict[str, Callable[..., Any]]
+
 def picture_diffusion(size: int=32, channels: int=48, prediction: str='start', dropout: float=0.0) -> GaussianDiffusion:
     """A diffusion of color images, with random weights"""
-
-recipes: dict[str, Callable[..., Any]]
 
 def find_recipe(data: str, *, seed: int | None=None, settings: dict[str, Any] | None=None, **options: Any) -> Recipe:
     """The recipe of that name, or the one for a folder of images"""
