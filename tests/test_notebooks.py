@@ -6,6 +6,7 @@ from conftest import ROOT, read_nb
 
 NOTEBOOKS = sorted((ROOT/"nbs").glob("*.ipynb"))
 NUMBERED = [p for p in NOTEBOOKS if re.match(r"\d\d_", p.name)]
+EXPORTING = [p for p in NUMBERED if p.name < "60"]
 ROOTS = "home|root|Users|work|tmp|var|private|mnt|opt|content"
 MACHINE = re.compile(rf"(?<![\w.])/(?:{ROOTS})/\w+|[A-Z]:\\\\Users")
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -88,6 +89,42 @@ def test_the_frame(path):
 def test_no_star_import_between_modules(path):
     assert [c["source"] for c in code(read_nb(path)) if "export" in flags(c)
             and re.search(r"from (denoising_diffusion|\.)[\w.]* import \*", c["source"])] == []
+
+
+def code_names(text: str) -> list[str]:
+    "The names in backticks that the site can link: `f`, `a.b`, `f(x)`, `option=value`"
+    return re.findall(r"`[A-Za-z_.][\w.]*(?:\([^`]*\))?(?:=[^`]*)?`", text)
+
+
+def sentences(text: str) -> list[str]:
+    "Where sentences and clauses end: at a full stop, a question or exclamation mark, or a colon"
+    return re.findall(r"[.!?:](?=\s|$)", re.sub(r"`[^`]*`", "X", text))
+
+
+def prose(nb) -> str:
+    "The text of a notebook, without headings, tables, pictures, quotes and blocks"
+    texts = [c["source"] for c in nb["cells"] if c["cell_type"] == "markdown"]
+    texts = [re.sub(r"```.*?```", "", text, flags=re.S) for text in texts]
+    texts = [re.sub(r"\$\$.*?\$\$", "F", text, flags=re.S) for text in texts]
+    lines = [line for text in texts for line in text.splitlines()]
+    return "\n".join(line for line in lines if not line.lstrip().startswith(("#", "|", ">", "![")))
+
+
+@pytest.mark.parametrize("path", EXPORTING, ids=lambda p: p.stem)
+def test_prose_names_the_code_it_explains(path):
+    "At least one code name in two sentences"
+    text = prose(read_nb(path))
+    assert len(code_names(text)) >= len(sentences(text)) / 2
+
+
+def test_code_names_and_sentences_are_counted():
+    text = "`sample` draws. Is `a.b` so? `f(x=1)` and `n=3`, but not `2 + 2` or $x$: no"
+    assert code_names(text) == ["`sample`", "`a.b`", "`f(x=1)`", "`n=3`"]
+    assert len(sentences(text)) == 3
+    cells = ["# Title. `a`", "One. `b`", "```\n`c`.\n```", "| `d`. |", "$$x.$$", "> `e`.", "code."]
+    kinds = ["markdown"] * 6 + ["code"]
+    nb = dict(cells=[dict(cell_type=kind, source=s) for kind, s in zip(kinds, cells)])
+    assert prose(nb) == "One. `b`\nF"
 
 
 def test_the_sidebar_lists_every_notebook(root):
