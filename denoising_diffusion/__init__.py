@@ -1,4 +1,4 @@
-"Denoising diffusion on data small enough to hold in one's head"
+"Denoising diffusion on small data"
 __version__ = "0.1.0"
 
 from importlib import import_module as _import_module
