@@ -17,7 +17,7 @@ def _attention_weights(
     q: Tensor,  # (…, N, d) queries
     k: Tensor,  # (…, M, d) keys
 ) -> Tensor:  # (…, N, M), rows that sum to 1
-    "How much each query takes from each position: softmax(q kᵀ / √d)"
+    "The weight of each position for each query: softmax(q kᵀ / √d)"
     scale = q.shape[-1] ** -0.5
     scores = q @ k.transpose(-2, -1) * scale
     return scores.softmax(dim=-1)
@@ -69,7 +69,7 @@ class MultiheadAttention(nn.Module):
         self,
         x: Tensor,  # (B, dim, H, W)
     ) -> Tensor:  # (B, dim, H, W)
-        "The image `x` after attention of all its pixels to all"
+        "The image in which each pixel attends to all pixels of `x`"
         if x.ndim != 4 or x.shape[1] != self.dim:
             raise ValueError(f"x must have shape (B, {self.dim}, H, W), not {tuple(x.shape)}")
         parts = self.qkv(x).chunk(3, dim=1)
@@ -84,7 +84,7 @@ class MultiheadAttention(nn.Module):
 
 # %% ../nbs/11_attention.ipynb #ae9fe52d
 def _attention(channels: int, num_attention_heads: int) -> MultiheadAttention:
-    "Attention, or a `ValueError` that names the option of our networks"
+    "Attention; a `ValueError` names the option `num_attention_heads` of the networks"
     _check_divides("num_attention_heads", num_attention_heads, channels)
     return MultiheadAttention(channels, num_attention_heads)
 

@@ -15,10 +15,10 @@ class MultiheadAttention(nn.Module):
         ...
 
     def forward(self, x: Tensor) -> Tensor:
-        """The image `x` after attention of all its pixels to all"""
+        """The image in which each pixel attends to all pixels of `x`"""
 
     def extra_repr(self) -> str:
         """The options that `print` shows"""
 
     def __call__(self, x: Tensor) -> Tensor:
-        """The image `x` after attention of all its pixels to all"""
+        """The image in which each pixel attends to all pixels of `x`"""

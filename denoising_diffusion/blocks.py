@@ -36,7 +36,7 @@ def _position_table(
 
 # %% ../nbs/10_blocks.ipynb #f489a671
 class SinusoidalPositionEmbedding(nn.Module):
-    "Times 0 … T as rows of sines and cosines; nothing is trained"
+    "Embeds the times 0 … T as rows of sines and cosines; nothing is trained"
     table: Tensor  # (T + 1, dim)
 
     def __init__(
@@ -94,7 +94,7 @@ class ConditionalLinear(nn.Module):
         t: Tensor,  # LongTensor (B,) in 0 … T
         labels: Tensor | int | None = None,  # (B,) in 0 … K, not checked again; or one for all
     ) -> Tensor:  # (B, d_out)
-        "What the layer makes of `x` at times `t`"
+        "The output of the layer for `x` at times `t`"
         h = self.linear(x) + self.time(t)
         if self.label is None: return F.silu(h)
         if not isinstance(labels, Tensor): labels = expand_labels(x, labels, self.num_classes)
@@ -103,8 +103,8 @@ class ConditionalLinear(nn.Module):
 # %% ../nbs/10_blocks.ipynb #c0abd564
 def _apply_layer(
     layer: Callable[..., Tensor],
-    x: Tensor,  # what is worked on
-    *ys: Any,  # what it is conditioned on: the time, a label, an embedding
+    x: Tensor,  # the input
+    *ys: Any,  # the conditions: time, label or embedding
 ) -> Tensor:
     "`layer(x, *ys)` if the layer is marked `conditional`, else `layer(x)`"
     if getattr(layer, "conditional", False): return layer(x, *ys)
@@ -124,7 +124,7 @@ class ConditionalChain(nn.Sequential):
         for name, layer in named.items(): self.add_module(name, layer)
 
     def forward(self, x: Tensor, *ys: Any) -> Tensor:  # type: ignore[override]
-        "`x` after all layers, each with `ys` if it asks for them"
+        "The output of all layers; those marked `conditional` also get `ys`"
         for layer in self: x = _apply_layer(layer, x, *ys)
         return x
 
@@ -156,8 +156,8 @@ def _hidden_layers(
 
 # %% ../nbs/10_blocks.ipynb #fe1b03da
 class ConditionalMLP(ConditionalChain):
-    "A denoiser of points: hidden layers that get the time, and perhaps a label, then a linear one"
-    config: dict[str, Any]  # the arguments that build this network again
+    "A denoiser of points: hidden layers conditioned on time and label, then a linear layer"
+    config: dict[str, Any]  # the arguments that build this network
 
     def __init__(
         self,
@@ -192,7 +192,7 @@ def expand_labels(
     labels: Tensor | int | None,  # (B,) in 0 … K; one for all; None: no label, which is 0
     num_classes: int | None,  # K, or None for a network without classes
 ) -> Tensor | None:  # LongTensor (B,), or None where there are no classes
-    "Labels as a network needs them: one for each sample, or a `ValueError`"
+    "Labels as a network needs them, one for each sample; a `ValueError` if they don't fit"
     if num_classes is None:
         if labels is None: return None
         raise ValueError("this network was made without num_classes, so it takes no labels")
@@ -209,7 +209,7 @@ def _expand_times(
     t: int | Tensor,  # one time for all, or a LongTensor (B,); 0 … T
     num_timesteps: int,  # T
 ) -> Tensor:  # LongTensor (B,)
-    "Times as a network needs them: one for each sample, or a `ValueError`"
+    "Times as a network needs them, one for each sample; a `ValueError` if they don't fit"
     t = check_timesteps(t, len(x), num_timesteps)
     return torch.as_tensor(t, device=x.device).expand(len(x))
 
@@ -228,7 +228,7 @@ class ConditionalSkipConnection(nn.Module):
         self.connection = connection
 
     def forward(self, x: Tensor, *ys: Any) -> Tensor:
-        "What the layers make of `x`, joined with `x`"
+        "The output of the layers for `x`, joined with `x`"
         return self.connection(_apply_layer(self.layers, x, *ys), x)
 
     def extra_repr(self) -> str:
@@ -276,18 +276,18 @@ class ConvEmbed(nn.Module):
         x: Tensor,  # (B, in_channels, H, W)
         emb: Tensor,  # (B, emb_channels)
     ) -> Tensor:  # (B, out_channels, H, W)
-        "What the layer makes of `x` under the embedding `emb`"
+        "The output of the layer for `x` and the embedding `emb`"
         h = self.norm(self.conv(x))
         shift = self.emb(F.silu(emb))
         return self.activation(h + shift[:, :, None, None])
 
 # %% ../nbs/10_blocks.ipynb #2728aeec
 def _check_divides(
-    name: str,  # what the parts are called, for the message
+    name: str,  # of the option, for the message
     parts: int,  # e.g. the number of groups or heads
-    channels: int,  # what they share evenly
+    channels: int,  # to be divided evenly
 ) -> None:
-    "A `ValueError` if `parts` does not divide `channels`, with the nearest numbers that do"
+    "Raise a `ValueError` if `parts` does not divide `channels`; it names the nearest that do"
     check_counts(channels=channels, **{name: parts})
     if channels % parts == 0: return
     divisors = [d for d in range(1, channels + 1) if channels % d == 0]
@@ -308,7 +308,7 @@ class ResBlock(nn.Module):
         emb_channels: int,  # width of the embedding
         groups: int = 8,  # groups of the norms
         activation: Callable[[Tensor], Tensor] = F.silu,
-        dropout: float = 0.0,  # share of what lies between the convolutions, set to 0 in training
+        dropout: float = 0.0,  # share of values between the convolutions set to 0 in training
     ):
         super().__init__()
         if not 0 <= dropout < 1: raise ValueError(f"dropout must be ≥ 0 and < 1, not {dropout!r}")
@@ -328,21 +328,21 @@ class ResBlock(nn.Module):
 
 # %% ../nbs/10_blocks.ipynb #4dd1ed96
 def down(in_channels: int, out_channels: int) -> nn.Conv2d:
-    "Half the size: a 4×4 convolution of stride 2"
+    "A layer that halves the size: a 4×4 convolution of stride 2"
     return nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1)
 
 # %% ../nbs/10_blocks.ipynb #3b0c7a1f
 def _upsample_kernel(
     weight: Tensor,  # (O, I, 3, 3) of a convolution
 ) -> Tensor:  # (I, O, 4, 4) of a transposed one of stride 2
-    "The kernel that does at once what repeating each pixel 2×2 and then `weight` do"
+    "The one kernel equal to repeating each pixel 2×2 and convolving with `weight`"
     turned = weight.flip(-1, -2).transpose(0, 1)
     wide = F.pad(turned, (0, 1)) + F.pad(turned, (1, 0))
     return F.pad(wide, (0, 0, 0, 1)) + F.pad(wide, (0, 0, 1, 0))
 
 
 class _UpConv(nn.Sequential):
-    "`nn.Upsample` and a 3×3 convolution, computed at once as one transposed convolution"
+    "`nn.Upsample` and a 3×3 convolution, computed as one transposed convolution"
     def forward(self, x: Tensor) -> Tensor:
         "(B, in_channels, H, W) to (B, out_channels, 2H, 2W)"
         conv = self[1]
@@ -351,7 +351,7 @@ class _UpConv(nn.Sequential):
 
 
 def up(in_channels: int, out_channels: int) -> nn.Sequential:
-    "Twice the size: repeat each pixel 2×2, then a 3×3 convolution"
+    "A layer that doubles the size: repeat each pixel 2×2, then a 3×3 convolution"
     return _UpConv(nn.Upsample(scale_factor=2), conv3x3(in_channels, out_channels))
 
 # %% ../nbs/10_blocks.ipynb #8c5d66dd
@@ -376,7 +376,7 @@ _named = {
 
 
 def _resolve(option: str, value: Any) -> Any:
-    "The function or class of ours that has this name; anything but a string as it is"
+    "The function or class that a name in `_named` means; other values are returned unchanged"
     if not isinstance(value, str): return value
     if value not in _named:
         raise ValueError(f"{option} must be one of {', '.join(_named)}, not {value!r}")
@@ -384,7 +384,7 @@ def _resolve(option: str, value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    "`value` as JSON has it, where it can: a name of ours, a whole number, a list"
+    "`value` as plain JSON where possible: a name in `_named`, a whole number or a list"
     for name, known in _named.items():
         if value is known: return name
     if isinstance(value, (list, tuple)): return [_plain(item) for item in value]
@@ -410,7 +410,7 @@ def _check_images(
     in_channels: int,
     multiple: int,  # of which H and W must be multiples
 ) -> None:
-    "A `ValueError` for images of another shape than the network takes"
+    "Raise a `ValueError` if the images don't have the shape that the network takes"
     if x.ndim != 4:
         raise ValueError(f"x must have shape (B, {in_channels}, H, W), not {tuple(x.shape)}")
     if x.shape[1] != in_channels:
@@ -419,23 +419,23 @@ def _check_images(
 
 # %% ../nbs/10_blocks.ipynb #5d20aa09
 class _ImageNetwork(nn.Module):
-    "What all our denoisers of images share; each adds its layers, and `_denoise`"
+    "What the package's networks of images share; each adds its layers and `_denoise`"
     conditional = True
     num_classes: int | None = None  # K; None: it takes no labels
     in_channels: int
     num_timesteps: int  # T
     side_multiple: int  # H and W must be multiples of it
-    config: dict[str, Any]  # the arguments that build the network again
+    config: dict[str, Any]  # the arguments that build this network
     _label_arguments: dict[str, Any] = {}  # those of `UNetConditioned` alone
     _denoise: Callable[[Tensor, Tensor], Tensor]  # (x, emb) -> the output
 
     def _set_embeddings(self, dim: int) -> int:
-        "Set the time's embedding; returns the width of what the blocks get"
+        "Set the time embedding; returns the width of the embedding that the blocks get"
         self.time_embedding = _time_embedding(self.num_timesteps, dim)
         return dim
 
     def _check(self, x: Tensor, t: int | Tensor) -> Tensor:
-        "The times `t`, one for each sample, if they and the images `x` fit the network"
+        "The times, one for each sample; a `ValueError` unless they and `x` fit the network"
         _check_images(x, self.in_channels, self.side_multiple)
         return _expand_times(x, t, self.num_timesteps)
 

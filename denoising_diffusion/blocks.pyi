@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from typing import Any
 
 class SinusoidalPositionEmbedding(nn.Module):
-    """Times 0 … T as rows of sines and cosines; nothing is trained"""
+    """Embeds the times 0 … T as rows of sines and cosines; nothing is trained"""
     num_timesteps: int
     dim: int
     table: Tensor
@@ -34,10 +34,10 @@ class ConditionalLinear(nn.Module):
         ...
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor | int | None=None) -> Tensor:
-        """What the layer makes of `x` at times `t`"""
+        """The output of the layer for `x` at times `t`"""
 
     def __call__(self, x: Tensor, t: Tensor, labels: Tensor | int | None=None) -> Tensor:
-        """What the layer makes of `x` at times `t`"""
+        """The output of the layer for `x` at times `t`"""
 
 class ConditionalChain(nn.Sequential):
     """Layers in order: those marked `conditional` are called layer(x, *ys), the others layer(x)"""
@@ -56,10 +56,10 @@ class ConditionalChain(nn.Sequential):
         ...
 
     def __call__(self, x: Tensor, *ys: Any) -> Tensor:
-        """`x` after all layers, each with `ys` if it asks for them"""
+        """The output of all layers; those marked `conditional` also get `ys`"""
 
 class ConditionalMLP(ConditionalChain):
-    """A denoiser of points: hidden layers that get the time, and perhaps a label, then a linear one"""
+    """A denoiser of points: hidden layers conditioned on time and label, then a linear layer"""
     config: dict[str, Any]
     num_timesteps: int
     d_in: int
@@ -72,7 +72,7 @@ class ConditionalMLP(ConditionalChain):
         """What the network predicts at x_t"""
 
 def expand_labels(x: Tensor, labels: Tensor | int | None, num_classes: int | None) -> Tensor | None:
-    """Labels as a network needs them: one for each sample, or a `ValueError`"""
+    """Labels as a network needs them, one for each sample; a `ValueError` if they don't fit"""
 
 class ConditionalSkipConnection(nn.Module):
     """connection(layers(x, *ys), x)"""
@@ -84,13 +84,13 @@ class ConditionalSkipConnection(nn.Module):
         ...
 
     def forward(self, x: Tensor, *ys: Any) -> Tensor:
-        """What the layers make of `x`, joined with `x`"""
+        """The output of the layers for `x`, joined with `x`"""
 
     def extra_repr(self) -> str:
         """The connection, as `print` shows it"""
 
     def __call__(self, x: Tensor, *ys: Any) -> Tensor:
-        """What the layers make of `x`, joined with `x`"""
+        """The output of the layers for `x`, joined with `x`"""
 
 def conv3x3(in_channels: int, out_channels: int, bias: bool=True) -> nn.Conv2d:
     """A 3×3 convolution that keeps the size"""
@@ -107,10 +107,10 @@ class ConvEmbed(nn.Module):
         ...
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
-        """What the layer makes of `x` under the embedding `emb`"""
+        """The output of the layer for `x` and the embedding `emb`"""
 
     def __call__(self, x: Tensor, emb: Tensor) -> Tensor:
-        """What the layer makes of `x` under the embedding `emb`"""
+        """The output of the layer for `x` and the embedding `emb`"""
 
 class ResBlock(nn.Module):
     """A `ConvEmbed`, then conv3×3 → norm → activation, plus a skip"""
@@ -132,13 +132,13 @@ class ResBlock(nn.Module):
         """(B, in_channels, H, W) and (B, emb_channels) to (B, out_channels, H, W)"""
 
 def down(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """Half the size: a 4×4 convolution of stride 2"""
+    """A layer that halves the size: a 4×4 convolution of stride 2"""
 
 def up(in_channels: int, out_channels: int) -> nn.Sequential:
-    """Twice the size: repeat each pixel 2×2, then a 3×3 convolution"""
+    """A layer that doubles the size: repeat each pixel 2×2, then a 3×3 convolution"""
 
 class _ImageNetwork(nn.Module):
-    """What all our denoisers of images share; each adds its layers, and `_denoise`"""
+    """What the package's networks of images share; each adds its layers and `_denoise`"""
     conditional: bool
     num_classes: int | None = None
     in_channels: int

@@ -19,7 +19,7 @@ from .sampling import final, reverse_process, sample_step
 def ddim_rule(
     eta: float = 0.0,  # share of fresh noise: 0 none (deterministic) … 1 as much as DDPM
 ) -> Callable:  # (x_t, x̂_0, level at t, level at s) -> mean, standard deviation
-    "The step of Song et al. (2020, arXiv 2010.02502, eq. 12) for a given η"
+    "The DDIM rule for a given η (Song et al. 2020, arXiv 2010.02502, eq. 12)"
     if not 0 <= eta <= 1: raise ValueError(f"eta must lie in 0 … 1, not {eta!r}")
 
     def rule(
@@ -40,7 +40,7 @@ def ddim_sample(
     diffusion: GaussianDiffusion,
     x: Tensor,  # (B, …) x_t
     t: int | Tensor,  # one time or LongTensor (B,); 1 … T
-    t_next: int | Tensor,  # where to go, 0 … t − 1
+    t_next: int | Tensor,  # the time to step to, 0 … t − 1
     noise: Tensor | None = None,  # (B, …) standard normal; drawn if not given
     labels: Labels | None = None,  # 0 … K or class names: one, or B
     *,

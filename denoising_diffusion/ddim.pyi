@@ -7,7 +7,7 @@ from torch import Tensor
 from typing import Any
 
 def ddim_rule(eta: float=0.0) -> Callable[..., Any]:
-    """The step of Song et al. (2020, arXiv 2010.02502, eq. 12) for a given η"""
+    """The DDIM rule for a given η (Song et al. 2020, arXiv 2010.02502, eq. 12)"""
 
 def ddim_sample(diffusion: GaussianDiffusion, x: Tensor, t: int | Tensor, t_next: int | Tensor, noise: Tensor | None=None, labels: Labels | None=None, *, eta: float=0.0, guidance_scale: float=1.0, clip_denoised: bool=True, generator: torch.Generator | SeededNoise | None=None) -> tuple[Tensor, Tensor]:
     """One DDIM step from t to t_next (arXiv 2010.02502, eq. 12)"""

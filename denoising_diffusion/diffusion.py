@@ -62,7 +62,7 @@ def _brief(value: Any) -> str:
 
 
 def _check_arguments(betas: Any, denoise_fn: Any, prediction: Any) -> None:
-    "A `ValueError` if one of these is another argument of a `GaussianDiffusion`, or none at all"
+    "Raise a `ValueError` if an argument is missing, or stands in the place of another"
     if isinstance(betas, (str, int, float)) or callable(betas):
         wanted = "a tensor (T,), as from cosine_beta_schedule(100)"
         raise ValueError(f"betas must be {wanted}, not {_brief(betas)}")
@@ -75,7 +75,7 @@ def _check_arguments(betas: Any, denoise_fn: Any, prediction: Any) -> None:
 
 
 def _read_shape(data_shape: Any) -> tuple[int, ...]:
-    "The shape of one sample as a tuple, or a `ValueError`"
+    "The shape of one sample as a tuple; a `ValueError` if it isn't one"
     sizes = (data_shape,) if isinstance(data_shape, Integral) else data_shape
     if isinstance(sizes, (tuple, list)) and sizes:
         whole = [isinstance(n, Integral) and not isinstance(n, bool) and n >= 1 for n in sizes]
@@ -87,7 +87,7 @@ def _read_shape(data_shape: Any) -> tuple[int, ...]:
 
 # %% ../nbs/02_diffusion.ipynb #65a1686c
 class GaussianDiffusion(nn.Module):
-    "A diffusion of data of one shape, and its denoising network (arXiv 2006.11239)"
+    "The diffusion of data of one shape, with its denoising network (arXiv 2006.11239)"
     data_shape: tuple[int, ...]  # of one sample, without the batch
     denoise_fn: Callable[..., Tensor] | None
     card: dict[str, Any]  # what is known of a trained network
@@ -139,7 +139,7 @@ def num_timesteps(self: GaussianDiffusion) -> int:
 
 @patch(as_prop=True)
 def device(self: GaussianDiffusion) -> torch.device:
-    "Where the schedule lies, and so where samples are drawn"
+    "The device of the schedule, on which samples are drawn"
     return self.betas.device
 
 
@@ -189,7 +189,7 @@ def check_timesteps(
     num_timesteps: int,  # T
     least: int = 0,  # the smallest time allowed
 ) -> int | Tensor:
-    "`t` itself, or a `ValueError` if it is neither an int nor a LongTensor (B,), in least … T"
+    "`t` itself; a `ValueError` unless it is an int or a LongTensor (B,) in least … T"
     if isinstance(t, Tensor) and t.ndim == 0: t = t.item()
     whole = isinstance(t, Integral) and not isinstance(t, bool)
     if whole:
@@ -200,7 +200,7 @@ def check_timesteps(
         given = f"{t.dtype} of shape {tuple(t.shape)}" if is_tensor else repr(t)
         raise ValueError(f"t must be an int or a LongTensor of shape ({batch_size},), "
                          f"one time for each sample, not {given}")
-    if t.device.type == "cpu" and batch_size:  # looking at a GPU's tensor would make the GPU wait
+    if t.device.type == "cpu" and batch_size:  # reading a GPU's tensor would wait for the GPU
         _check_range(int(t.min()), int(t.max()), least, num_timesteps)
     return t
 
@@ -240,7 +240,7 @@ def predict_start(
     t: int | Tensor,  # one time or LongTensor (B,); 0 … T
     output: Tensor,  # (B, …) what the network predicts
 ) -> Tensor:  # (B, …) x̂_0, not clipped
-    "x̂_0 from x_t and whatever the network predicts"
+    "x̂_0 from x_t and the network's output"
     return _predictions[self.prediction].start(x_t, output, self.level(t, x_t))
 
 # %% ../nbs/02_diffusion.ipynb #5a19ac3b
@@ -258,19 +258,19 @@ def predict_noise_from_start(
 
 # %% ../nbs/02_diffusion.ipynb #03686503
 def _chances(off: Tensor, variance: Tensor, weights: Tensor) -> Tensor:  # (B, M)
-    "How likely each sample comes from each Gaussian, `off` (B, M, D) away from its mean"
+    "The probability of each Gaussian, given a sample at `off` (B, M, D) from its mean"
     logits = weights.log() - off.square().sum(-1) / (2 * variance)
     return logits.softmax(1)
 
 
 def gaussian_denoiser(
-    diffusion: GaussianDiffusion,  # its schedule, and what is to be predicted
+    diffusion: GaussianDiffusion,  # its schedule and its prediction are used
     # of the data: a number, (*data_shape), or (M, *data_shape) for M Gaussians
     mean: float | Tensor,
-    std: float,  # standard deviation of each Gaussian; 0: the means are all the data there is
-    weights: Tensor | None = None,  # (M,) how often each occurs; equally often, if not given
+    std: float,  # standard deviation of each Gaussian; 0: the data are the means
+    weights: Tensor | None = None,  # (M,) how often each occurs; equal by default
 ) -> Callable[[Tensor, Tensor], Tensor]:  # (x, t) -> the exact output of a network
-    "The best possible network for data from a Gaussian, or from a mixture of Gaussians"
+    "The exact denoiser of data from a Gaussian, or from a mixture of Gaussians"
     D = math.prod(diffusion.data_shape)
     means = torch.as_tensor(mean, dtype=torch.float64)
     means = means.expand(diffusion.data_shape) if means.ndim == 0 else means
@@ -348,9 +348,9 @@ def p_losses(
     t: int | Tensor | None = None,  # one time or LongTensor (B,); 1 … T; drawn evenly if not given
     noise: Tensor | None = None,  # (B, …) standard normal; drawn if not given
     loss: Callable[[Tensor, Tensor], Tensor] = F.mse_loss,  # (output, target) -> loss
-    generator: torch.Generator | None = None,  # for what is drawn
+    generator: torch.Generator | None = None,  # for all random draws
 ) -> Tensor:  # what `loss` returns: by default a scalar, the mean squared error
-    "The error of the network's output on `x_start`, noised to times `t` (arXiv 2006.11239, eq. 14)"
+    "The loss of the network on `x_start`, noised to times `t` (arXiv 2006.11239, eq. 14)"
     if tuple(x_start.shape[1:]) != self.data_shape:
         given = tuple(x_start.shape[1:])
         raise ValueError(f"samples must have shape {self.data_shape}, not {given}")
@@ -368,7 +368,7 @@ def p_losses(
 # %% ../nbs/02_diffusion.ipynb #12cdb94a
 @patch
 def _get_network(self: GaussianDiffusion) -> Callable[..., Tensor]:
-    "The denoising network, or a `ValueError` if there is none"
+    "The denoising network; a `ValueError` if there is none"
     if self.denoise_fn is None:
         raise ValueError("this diffusion has no denoise_fn: give it a network, or use `replace`")
     return self.denoise_fn
@@ -376,23 +376,23 @@ def _get_network(self: GaussianDiffusion) -> Callable[..., Tensor]:
 
 @patch
 def _network_labels(self: GaussianDiffusion, labels: Labels | None, x: Tensor) -> list[Tensor]:
-    "`labels` as the network's further arguments: none, or one LongTensor (B,)"
+    "The network's arguments after x and t: none, or `labels` as a LongTensor (B,)"
     if labels is None: return []
     if not takes_labels(self.denoise_fn):
         raise ValueError("labels were given, but the network takes none")
     on_gpu = isinstance(labels, Tensor) and labels.device.type != "cpu"
-    if on_gpu: return [labels]  # looking would make the GPU wait
+    if on_gpu: return [labels]  # reading them would wait for the GPU
     return [self._resolve_labels(labels, len(x), x.device)]
 
 # %% ../nbs/02_diffusion.ipynb #ea32c237
 def check_labels(
     labels: Labels,  # 0 … K, or class names: one for all samples, or B of them
     batch_size: int,  # B
-    num_classes: int | None,  # K; None if not known: then only the lower end is checked
-    device: torch.device | str | None = None,  # where to put them; where they are, if not given
+    num_classes: int | None,  # K; None: unknown, only the lower bound is checked
+    device: torch.device | str | None = None,  # of the result; by default that of `labels`
     names: Sequence[str] = (),  # of the classes 1 … K
 ) -> Tensor:  # LongTensor (B,)
-    "Labels as a LongTensor (B,), or a `ValueError` if they fit neither the batch nor 0 … K"
+    "Labels as a LongTensor (B,); a `ValueError` unless they fit the batch and lie in 0 … K"
     numbers = _label_numbers(labels, names)
     if numbers.is_floating_point() or numbers.is_complex() or numbers.dtype == torch.bool:
         raise ValueError(f"labels must be whole numbers, not {numbers.dtype}")
@@ -405,7 +405,7 @@ def check_labels(
 
 
 def _check_label_range(labels: Tensor, num_classes: int | None, names: Sequence[str]) -> None:
-    "A `ValueError` unless all labels lie in 0 … K"
+    "Raise a `ValueError` unless all labels lie in 0 … K"
     wrong = labels < 0
     if num_classes is not None: wrong |= labels > num_classes
     if not wrong.any(): return
@@ -416,7 +416,7 @@ def _check_label_range(labels: Tensor, num_classes: int | None, names: Sequence[
 
 # %% ../nbs/02_diffusion.ipynb #32344fe0
 def _label_numbers(labels: Labels, names: Sequence[str]) -> Tensor:
-    "Labels as numbers, in whatever shape they have; a `ValueError` for what is no label"
+    "Labels as numbers, in the same shape; a `ValueError` if one of them is not a label"
     if isinstance(labels, str): return torch.tensor(_label_number(labels, names))
     if isinstance(labels, Iterable) and not isinstance(labels, Tensor):
         items = list(labels)
@@ -436,14 +436,14 @@ def _label_number(label: int | str, names: Sequence[str]) -> int:
 
 
 def _list_names(names: Sequence[str]) -> str:
-    "Class names with commas between, those in the middle left out where there are many"
+    "Class names separated by commas; of many, only the first three and the last"
     if len(names) <= 24: return ", ".join(names)
     return f"{', '.join(names[:3])}, …, {names[-1]}"
 
 # %% ../nbs/02_diffusion.ipynb #329b76f6
 @patch(as_prop=True)
 def class_names(self: GaussianDiffusion) -> list[str]:
-    "What the labels 1 … K are called: by the card, or by their numbers; empty without labels"
+    "Names of the labels 1 … K: the card's, or else their numbers; empty without labels"
     numbers = [str(k) for k in range(1, (self.num_classes or 0) + 1)]
     return self.card.get("class_names") or numbers
 
@@ -453,9 +453,9 @@ def _resolve_labels(
     self: GaussianDiffusion,
     labels: Labels,  # 0 … K, or names of `class_names`: one for all samples, or B of them
     batch_size: int,  # B
-    device: torch.device | str | None = None,  # where to put them; where they are, if not given
+    device: torch.device | str | None = None,  # of the result; by default that of `labels`
 ) -> Tensor:  # LongTensor (B,)
-    "Labels of this model as numbers, or a `ValueError`"
+    "Labels of this model as numbers; a `ValueError` if they don't fit it"
     return check_labels(labels, batch_size, self.num_classes, device, self.class_names)
 
 # %% ../nbs/02_diffusion.ipynb #6940293d

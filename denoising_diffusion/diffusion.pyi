@@ -12,7 +12,7 @@ class Level(NamedTuple):
     noise: float | Tensor
 
 class GaussianDiffusion(nn.Module):
-    """A diffusion of data of one shape, and its denoising network (arXiv 2006.11239)"""
+    """The diffusion of data of one shape, with its denoising network (arXiv 2006.11239)"""
     data_shape: tuple[int, ...]
     denoise_fn: Callable[..., Tensor] | None
     prediction: str
@@ -33,7 +33,7 @@ class GaussianDiffusion(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the schedule lies, and so where samples are drawn"""
+        """The device of the schedule, on which samples are drawn"""
 
     @property
     def num_classes(self) -> int | None:
@@ -49,7 +49,7 @@ class GaussianDiffusion(nn.Module):
         """x̂_0 = x_t/√ᾱ_t − √(1/ᾱ_t − 1) ε"""
 
     def predict_start(self, x_t: Tensor, t: int | Tensor, output: Tensor) -> Tensor:
-        """x̂_0 from x_t and whatever the network predicts"""
+        """x̂_0 from x_t and the network's output"""
 
     def predict_noise_from_start(self, x_t: Tensor, t: int | Tensor, x_start: Tensor) -> Tensor:
         """ε = (x_t − √ᾱ_t x̂_0)/√(1 − ᾱ_t)"""
@@ -61,11 +61,11 @@ class GaussianDiffusion(nn.Module):
         """Mean and variance of q(x_{t−1} | x_t, x_0) (arXiv 2006.11239, eq. 7)"""
 
     def p_losses(self, x_start: Tensor, labels: Labels | None=None, *, t: int | Tensor | None=None, noise: Tensor | None=None, loss: Callable[[Tensor, Tensor], Tensor]=..., generator: torch.Generator | None=None) -> Tensor:
-        """The error of the network's output on `x_start`, noised to times `t` (arXiv 2006.11239, eq. 14)"""
+        """The loss of the network on `x_start`, noised to times `t` (arXiv 2006.11239, eq. 14)"""
 
     @property
     def class_names(self) -> list[str]:
-        """What the labels 1 … K are called: by the card, or by their numbers; empty without labels"""
+        """Names of the labels 1 … K: the card's, or else their numbers; empty without labels"""
 
     def extra_repr(self) -> str:
         """The line that `print` shows above the network"""
@@ -74,10 +74,10 @@ def noise_like(x: Tensor, noise: Tensor | None=None, generator: torch.Generator 
     """`noise` if it is given and fits x, else standard normal noise of x's shape, dtype and device"""
 
 def check_timesteps(t: int | Tensor, batch_size: int, num_timesteps: int, least: int=0) -> int | Tensor:
-    """`t` itself, or a `ValueError` if it is neither an int nor a LongTensor (B,), in least … T"""
+    """`t` itself; a `ValueError` unless it is an int or a LongTensor (B,) in least … T"""
 
 def gaussian_denoiser(diffusion: GaussianDiffusion, mean: float | Tensor, std: float, weights: Tensor | None=None) -> Callable[[Tensor, Tensor], Tensor]:
-    """The best possible network for data from a Gaussian, or from a mixture of Gaussians"""
+    """The exact denoiser of data from a Gaussian, or from a mixture of Gaussians"""
 
 def snr_ratio(level_t: Level, level_s: Level) -> float | Tensor:
     """The signal-to-noise ratio at t divided by that at s"""
@@ -86,7 +86,7 @@ def posterior_mean_variance(x_start: Tensor, x_t: Tensor, level_t: Level, level_
     """Mean and variance of q(x_s | x_t, x_0) for any s < t (arXiv 2006.11239, eq. 7)"""
 
 def check_labels(labels: Labels, batch_size: int, num_classes: int | None, device: torch.device | str | None=None, names: Sequence[str]=()) -> Tensor:
-    """Labels as a LongTensor (B,), or a `ValueError` if they fit neither the batch nor 0 … K"""
+    """Labels as a LongTensor (B,); a `ValueError` unless they fit the batch and lie in 0 … K"""
 
 def takes_labels(network: Callable[..., Any]) -> bool:
     """Whether `network` can be called as (x, t, labels), as far as its signature shows"""

@@ -22,7 +22,7 @@ def guide(
     labels: int | Sequence[int] | Tensor | None = None,  # 0 … K, one or B; None: no labels
     scale: float = 1.0,  # w: 0 ignores the labels, 1 follows them, more exaggerates
 ) -> Callable[[Tensor, Tensor], Tensor]:  # (x, t) -> a prediction of x's shape
-    "`model` under classifier-free guidance, as a denoiser of x and t alone (arXiv 2207.12598)"
+    "A denoiser of x and t: `model` under classifier-free guidance (arXiv 2207.12598)"
     if labels is not None and takes_labels(model):
         single = isinstance(labels, (int, str)) or getattr(labels, "ndim", 1) == 0
         number = 1 if single else len(labels)
@@ -35,7 +35,7 @@ def _guided(
     labels: Tensor | None,  # LongTensor (1,) or (B,), checked
     scale: float,  # w
 ) -> Callable[[Tensor, Tensor], Tensor]:  # (x, t) -> a prediction of x's shape
-    "`guide` for labels that are checked already"
+    "`guide`, for labels that have been checked"
     if labels is None:
         if scale != 1: raise ValueError(f"a guidance scale of {scale!r} needs labels")
         return model
@@ -63,7 +63,7 @@ def _check_scale(scale: float) -> None:
 
 
 def _label_batch(labels: Tensor, x: Tensor) -> Tensor:
-    "One of `labels`, (1,) or (B,), for each sample of x (B, …)"
+    "`labels` (1,) or (B,) as one label for each sample of x (B, …)"
     if len(labels) not in (1, len(x)):
         raise ValueError(f"labels must be one for all {len(x)} samples or one for each, "
                          f"not {len(labels)}")
@@ -85,7 +85,7 @@ def randomly_set_unconditioned(
 # %% ../nbs/03_guidance.ipynb #6e6d55f8
 def autoguide(
     model: Callable[[Tensor, Tensor], Tensor],  # (x, t) -> a prediction of x's shape
-    weak: Callable[[Tensor, Tensor], Tensor],  # the same of a smaller or less trained network
+    weak: Callable[[Tensor, Tensor], Tensor],  # the same for a smaller or less trained network
     # w: 0 is the weak one, 1 the model as it is, more exaggerates the difference
     scale: float = 1.5,
     since: int = 1,  # guide at the times t ≥ since only
@@ -108,6 +108,6 @@ def cycle_labels(
     labels: Sequence[Any],  # such as [1, 2, 3] or ["3", "1"]; empty for none
     n: int,  # how many are needed
 ) -> list[Any] | None:  # n of them, or None where there are none
-    "`labels` again and again, until there are n"
+    "`labels` in turn, repeated until there are n"
     if not labels: return None
     return list(islice(cycle(labels), n))

@@ -5,7 +5,7 @@ from torch import Tensor
 from typing import Any
 
 def guide(model: Callable[..., Tensor], labels: int | Sequence[int] | Tensor | None=None, scale: float=1.0) -> Callable[[Tensor, Tensor], Tensor]:
-    """`model` under classifier-free guidance, as a denoiser of x and t alone (arXiv 2207.12598)"""
+    """A denoiser of x and t: `model` under classifier-free guidance (arXiv 2207.12598)"""
 
 def randomly_set_unconditioned(labels: Tensor, prob_uncond: float=0.2, *, generator: torch.Generator | None=None) -> Tensor:
     """A copy of `labels`, each 0 with probability `prob_uncond` (arXiv 2207.12598, algorithm 1)"""
@@ -14,4 +14,4 @@ def autoguide(model: Callable[[Tensor, Tensor], Tensor], weak: Callable[[Tensor,
     """`model` guided away from a weaker one where noise is high (arXiv 2406.02507, 2404.07724)"""
 
 def cycle_labels(labels: Sequence[Any], n: int) -> list[Any] | None:
-    """`labels` again and again, until there are n"""
+    """`labels` in turn, repeated until there are n"""

@@ -47,7 +47,7 @@ def sampler_rule(
     name: str,  # a name in `samplers`
     eta: float = 0.0,  # share of fresh noise: 0 none (deterministic) … 1 as much as DDPM
 ) -> Callable:  # a rule for `reverse_process`
-    "The rule of a sampler"
+    "The rule of the sampler `name` with this η"
     if name not in samplers:
         raise ValueError(f"sampler must be one of {', '.join(samplers)}, not {name!r}")
     sampler = samplers[name]
@@ -58,15 +58,15 @@ def sampler_rule(
 
 # %% ../nbs/07_samplers.ipynb #29d07fdf
 def _are_times(steps: Any) -> bool:
-    "Whether these are times, and not a number of them"
+    "Whether `steps` are times, not a number of steps"
     return steps is not None and getattr(steps, "ndim", 1) == 1 and hasattr(steps, "__len__")
 
 
 def _choose_rule(rule: Callable | str, eta: float | None) -> Callable:
-    "The rule of that name with this η; a rule that was made already has its own"
+    "The rule with that name and this η; a rule itself is returned unchanged"
     if isinstance(rule, str): return sampler_rule(rule, eta or 0.0)
     if eta is None: return rule
-    raise ValueError(f"eta = {eta!r} goes with the name of a sampler; a rule is made with its own")
+    raise ValueError(f"eta = {eta!r} needs the name of a sampler; a rule has its own η")
 
 
 def _choose_times(
@@ -74,11 +74,11 @@ def _choose_times(
     steps: int | Sequence[int] | None,
     spacing: float | None,
 ) -> int | Sequence[int] | None:
-    "The times of so many steps; times that are given stay as they are"
+    "The times of a number of steps; times are returned unchanged"
     if not _are_times(steps):
         return time_grid(diffusion.num_timesteps, steps, 1.0 if spacing is None else spacing)
     if spacing is None: return steps
-    raise ValueError(f"spacing = {spacing!r} goes with a number of steps, not with times")
+    raise ValueError(f"spacing = {spacing!r} needs a number of steps, not times")
 
 # %% ../nbs/07_samplers.ipynb #872659c6
 def resolve_sampling(
@@ -91,7 +91,7 @@ def resolve_sampling(
     spacing: float | None = None,  # of the times, see `time_grid`
     guidance_scale: float | None = None,  # w; as the card says if None
 ) -> dict[str, Any]:  # rule, sampling_timesteps and guidance_scale, for `reverse_process`
-    "How to sample: as the model's card recommends, but for the options that are given"
+    "The sampling that the model's card recommends, with the given options in its place"
     card = diffusion.card.get("sampling") or {}
     recommended = card if rule is None else {}
     if sampling_timesteps is None: sampling_timesteps = recommended.get("steps")
@@ -113,7 +113,7 @@ def _check_dtype(dtype: torch.dtype | None) -> None:
 
 
 def _chunks(n: int, chunk: int, progress: bool) -> Iterable[slice]:
-    "The places of the samples of each chunk"
+    "The slice of sample indices of each chunk"
     from tqdm.auto import tqdm
     chunks = [slice(start, min(start + chunk, n)) for start in range(0, n, chunk)]
     return tqdm(chunks, desc="drawing", unit="chunk", disable=not progress)
@@ -125,12 +125,12 @@ def _autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContex
 # %% ../nbs/07_samplers.ipynb #9714ca32
 def _part_of(
     diffusion: GaussianDiffusion,
-    part: slice,  # the places of these samples
-    labels: Tensor | None,  # LongTensor (n,), of all
+    part: slice,  # the indices of these samples
+    labels: Tensor | None,  # LongTensor (n,), of all samples
     seed: int,
     process: dict[str, Any],  # options of `reverse_process`
 ) -> Iterator[Step]:
-    "The reverse process of some samples of all"
+    "The reverse process of the samples in `part`"
     mine = None if labels is None else labels[part]
     noise = SeededNoise(seed, part.start)
     return reverse_process(diffusion, part.stop - part.start, mine, generator=noise, **process)
@@ -141,7 +141,7 @@ def sample(
     n: int,  # number of samples
     labels: Labels | None = None,  # 0 … K or class names: one, or n
     *,
-    seed: int = 0,  # at least 0; with a sample's index, it alone decides what is drawn for it
+    seed: int = 0,  # at least 0; a sample depends on it and on the sample's index alone
     rule: Callable | str | None = None,  # a rule, or a name in `samplers`; as the card says if None
     sampling_timesteps: int | Sequence[int] | None = None,  # 1 … T steps, or the times
     eta: float | None = None,  # share of fresh noise, 0 … 1; only with the name of a sampler
@@ -152,7 +152,7 @@ def sample(
     dtype: torch.dtype | None = None,  # autocast the network to torch.bfloat16 or torch.float16
     progress: bool = True,  # show a progress bar of the chunks
 ) -> Tensor:  # (n, *data_shape), on the CPU
-    "n samples as the model's card recommends, in the memory of one chunk"
+    "`n` samples, drawn in chunks and by default as the model's card recommends"
     check_counts(n=n, chunk=chunk)
     _check_dtype(dtype)
     if labels is not None: labels = diffusion._resolve_labels(labels, n)

@@ -17,10 +17,10 @@ class _Sampler(NamedTuple):
 samplers: dict[str, _Sampler]
 
 def sampler_rule(name: str, eta: float=0.0) -> Callable[..., Any]:
-    """The rule of a sampler"""
+    """The rule of the sampler `name` with this η"""
 
 def resolve_sampling(diffusion: GaussianDiffusion, labels: Labels | None=None, *, rule: Callable[..., Any] | str | None=None, sampling_timesteps: int | Sequence[int] | None=None, eta: float | None=None, spacing: float | None=None, guidance_scale: float | None=None) -> dict[str, Any]:
-    """How to sample: as the model's card recommends, but for the options that are given"""
+    """The sampling that the model's card recommends, with the given options in its place"""
 
 def sample(diffusion: GaussianDiffusion, n: int, labels: Labels | None=None, *, seed: int=0, rule: Callable[..., Any] | str | None=None, sampling_timesteps: int | Sequence[int] | None=None, eta: float | None=None, spacing: float | None=None, guidance_scale: float | None=None, clip_denoised: bool=True, chunk: int=256, dtype: torch.dtype | None=None, progress: bool=True) -> Tensor:
-    """n samples as the model's card recommends, in the memory of one chunk"""
+    """`n` samples, drawn in chunks and by default as the model's card recommends"""

@@ -22,7 +22,7 @@ from fastcore.basics import patch
 from fastcore.meta import delegates
 from torch import Tensor
 
-from .schedules import check_counts, cumulate_alphas
+from .schedules import cumulate_alphas
 from denoising_diffusion.diffusion import (
     GaussianDiffusion, Labels, Level, check_timesteps, noise_like, posterior_mean_variance,
 )
@@ -37,7 +37,7 @@ def _predict_x_start(
     t: int | Tensor,  # one time or LongTensor (B,); 1 … T
     clip_denoised: bool,  # clamp x̂_0 to [-1, 1]
 ) -> Tensor:  # (B, …) x̂_0
-    "The clean data that `denoiser` estimates from x_t"
+    "The clean data estimated from x_t by `denoiser`"
     times = t
     if not isinstance(t, Tensor):
         times = torch.full((len(x),), t, dtype=torch.long, device=x.device)
@@ -51,7 +51,7 @@ def ddpm_rule(
     level_t: Level,
     level_s: Level,  # at s < t
 ) -> tuple[Tensor, float | Tensor]:  # mean (B, …) and standard deviation of x_s
-    "The step of Ho et al. (2020, arXiv 2006.11239, algorithm 2), for any s < t"
+    "The DDPM rule (Ho et al. 2020, arXiv 2006.11239, algorithm 2), for any s < t"
     mean, variance = posterior_mean_variance(x_start, x, level_t, level_s)
     return mean, variance**0.5
 
@@ -63,7 +63,7 @@ def _move(
     x: Tensor,  # (B, …) x_t
     x_start: Tensor,  # (B, …) x̂_0
     t: int | Tensor,  # one time or LongTensor (B,); 1 … T
-    s: int | Tensor,  # where to go, s ≤ t
+    s: int | Tensor,  # the time to step to, s ≤ t
     *,
     rule: Callable,  # (x_t, x̂_0, level at t, level at s) -> mean, standard deviation
     noise: Tensor | None = None,  # (B, …) standard normal; drawn if not given
@@ -94,7 +94,7 @@ def _trajectory(
     predict: Callable,  # (x, t) -> x̂_0
     move: Callable,  # (x, x̂_0, t, s) -> x_s
     x: Tensor,  # x_T
-    times: list[int],  # those that the rule visits; one of them twice where it corrects a step
+    times: list[int],  # that the rule visits; a time comes twice where a step is corrected
     progress: bool,
 ) -> Iterator[Step]:
     "Predict and move from each time to the next"
@@ -125,7 +125,7 @@ def time_grid(
 
 
 def _step_count(n: int, least: int, most: int) -> int:
-    "`n` as an int, or a `ValueError` if it isn't a whole number in least … most"
+    "`n` as an int; a `ValueError` unless it is a whole number in least … most"
     if isinstance(n, bool) or n not in range(least, most + 1):
         allowed = f"a whole number in {least} … {most}"
         raise ValueError(f"the number of sampling steps must be {allowed}, not {n!r}")
@@ -133,7 +133,7 @@ def _step_count(n: int, least: int, most: int) -> int:
 
 
 def _distinct(wanted: Sequence[float]) -> list[int]:  # from T to 0
-    "The whole times nearest to those wanted, each at least one below the time before"
+    "Whole times nearest to `wanted`, each at least 1 below the one before"
     times = [round(wanted[0])]
     for i, t in enumerate(wanted[1:], 2):
         still_to_come = len(wanted) - i
@@ -142,10 +142,10 @@ def _distinct(wanted: Sequence[float]) -> list[int]:  # from T to 0
 
 # %% ../nbs/04_sampling.ipynb #27a684dc
 def _resolve_times(
-    times: int | Sequence[int] | None,  # the number of steps, or the times themselves
+    times: int | Sequence[int] | None,  # the number of steps, or the times
     num_timesteps: int,  # T
 ) -> list[int]:  # falling from T to 0
-    "An even `time_grid` of so many steps, or the times given, checked"
+    "The even `time_grid` of a number of steps, or the given times, checked"
     if hasattr(times, "tolist"): times = times.tolist()
     if not isinstance(times, Sequence): return time_grid(num_timesteps, times)
     times = list(times)
@@ -165,7 +165,7 @@ def _falls(times: list[int], num_timesteps: int) -> bool:
 def _find_rule(
     rule: Callable | str,  # a rule, or a name in `samplers`
 ) -> Callable:  # (x_t, x̂_0, level at t, level at s) -> mean, standard deviation
-    "The rule itself, or the one of that name with η = 0"
+    "The rule itself, or the one with that name and η = 0"
     if isinstance(rule, str):
         registry = import_module("denoising_diffusion.samplers")  # it needs every rule's module
         return registry.sampler_rule(rule)
@@ -189,7 +189,7 @@ def evaluations(
     rule: Callable | str,  # such as `ddpm_rule`, or a name in `samplers`
     times: list[int],  # as from `time_grid`
 ) -> int:
-    "How often a trajectory of this rule over these times evaluates its denoiser"
+    "The number of denoiser evaluations in a trajectory of `rule` over `times`"
     _, visited = _reset(_find_rule(rule), times)
     return len(visited) - 1
 
@@ -200,7 +200,7 @@ def _reset(rule: Callable, times: list[int]) -> tuple[Callable, list[int]]:
 
 # %% ../nbs/04_sampling.ipynb #137f8383
 class SeededNoise:
-    "Standard normal noise in which a sample's draws depend on the seed and on its index alone"
+    "Standard normal noise that depends only on the seed and on a sample's index"
     block_size = 64  # samples that share a generator
 
     def __init__(
@@ -219,7 +219,7 @@ class SeededNoise:
 @patch
 def like(
     self: SeededNoise,
-    x: Tensor,  # (B, …) floats: the samples from index `start` on
+    x: Tensor,  # (B, …) floats: B samples, the first with index `start`
 ) -> Tensor:  # (B, …)
     "The next noise of x's shape, dtype and device"
     noise = torch.empty(x.shape, dtype=x.dtype, device=x.device)
@@ -229,7 +229,7 @@ def like(
         first, last = max(block * size, self.start), min((block + 1) * size, stop)
         part = noise[first - self.start:last - self.start]
         if last - first == size: part.normal_(generator=generator)
-        else:  # a block is drawn whole, whatever is needed of it
+        else:  # draw the whole block, even if only part of it is needed
             whole = torch.empty(size, *x.shape[1:], dtype=x.dtype, device=x.device)
             whole.normal_(generator=generator)
             part.copy_(whole[first - block * size:last - block * size])
@@ -238,7 +238,7 @@ def like(
 
 @patch
 def _generator(self: SeededNoise, block: int, device: torch.device) -> torch.Generator:
-    "The generator of a block of samples, made when it is first needed"
+    "The generator of a block of samples, created at its first use"
     if block not in self._generators:
         mixed = np.random.SeedSequence((self.seed, block)).generate_state(1)
         self._generators[block] = torch.Generator(device).manual_seed(int(mixed[0]))
@@ -266,7 +266,7 @@ def _sample_shape(
     diffusion: GaussianDiffusion,
     n_or_shape: int | Sequence[int],  # number of samples, or their shape (B, *data_shape)
 ) -> tuple[int, ...]:  # (B, *data_shape)
-    "The whole shape that a number of samples, or a shape, stands for"
+    "The shape (B, *data_shape), given the number of samples or that shape itself"
     whole = isinstance(n_or_shape, Sequence)
     shape = tuple(n_or_shape) if whole else (n_or_shape, *diffusion.data_shape)
     fits = len(shape) == len(diffusion.data_shape) + 1
@@ -299,10 +299,10 @@ def reverse_process(
     guidance_scale: float = 1.0,  # w: 0 ignores the labels, 1 follows them, more exaggerates
     clip_denoised: bool = True,  # clamp x̂_0 to [-1, 1] at each step
     noise: Tensor | None = None,  # (B, *data_shape) x_T; drawn if not given
-    generator: torch.Generator | SeededNoise | None = None,  # for all that is drawn
+    generator: torch.Generator | SeededNoise | None = None,  # for all random draws
     progress: bool = True,  # show a progress bar
 ) -> Iterator[Step]:
-    "Every `Step` from noise at T to data at 0, one more than there are steps"
+    "Yield a `Step` at each time from noise at T to data at 0: n + 1 of them for n steps"
     shape = _sample_shape(diffusion, n_or_shape)
     denoiser = _guided_denoiser(diffusion, shape[0], labels, guidance_scale)
     times = _resolve_times(sampling_timesteps, diffusion.num_timesteps)
@@ -340,7 +340,7 @@ def p_sample_loop_all(
     labels: Labels | None = None,  # 0 … K or class names: one, or B
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor]:  # xs, x_starts: each (T, B, *data_shape), from t = T − 1 to 0
-    "Every x and every x̂_0 on the way to the samples of `p_sample_loop`"
+    "Every x and every x̂_0 of the trajectory whose last x `p_sample_loop` returns"
     steps = reverse_process(diffusion, n_or_shape, labels,
                             rule=ddpm_rule, sampling_timesteps=None, **kwargs)
     first = next(steps)
@@ -357,7 +357,7 @@ def sample_step(
     diffusion: GaussianDiffusion,
     x: Tensor,  # (B, …) x_t
     t: int | Tensor,  # one time or LongTensor (B,); 1 … T
-    s: int | Tensor,  # where to go, 0 … t − 1
+    s: int | Tensor,  # the time to step to, 0 … t − 1
     noise: Tensor | None = None,  # (B, …) standard normal; drawn if not given
     labels: Labels | None = None,  # 0 … K or class names: one, or B
     *,
@@ -366,7 +366,7 @@ def sample_step(
     clip_denoised: bool = True,  # clamp x̂_0 to [-1, 1]
     generator: torch.Generator | SeededNoise | None = None,  # for the noise that is drawn
 ) -> tuple[Tensor, Tensor]:  # x_s, x̂_0
-    "One step of a rule from t to s"
+    "One step of `rule` from t to s"
     t = check_timesteps(t, len(x), diffusion.num_timesteps, least=1)
     s = check_timesteps(s, len(x), diffusion.num_timesteps)
     _check_earlier(s, t)
@@ -378,7 +378,7 @@ def sample_step(
 
 
 def _check_earlier(s: int | Tensor, t: int | Tensor) -> None:
-    "A `ValueError` unless s < t; times on a GPU are not read, as that would make it wait"
+    "Raise a `ValueError` unless s < t; times on a GPU aren't read, to avoid waiting for it"
     late = torch.as_tensor(s) >= torch.as_tensor(t)
     if late.device.type == "cpu" and late.any():
         raise ValueError(f"the step must go to a time before t = {t}, not {s}")
@@ -402,7 +402,7 @@ def logsnr_grid(
     diffusion: GaussianDiffusion,
     sampling_timesteps: int,  # number of steps, 2 … T
 ) -> list[int]:  # falling from T to 0, one entry more than there are steps
-    "Times between which log(ᾱ/(1 − ᾱ)) rises by equal amounts, but for rounding (arXiv 2206.00927)"
+    "Times spaced evenly in log(ᾱ/(1 − ᾱ)), apart from rounding (arXiv 2206.00927)"
     n = _step_count(sampling_timesteps, 2, diffusion.num_timesteps)
     alphas_cumprod = cumulate_alphas(diffusion.betas64)[1:]
     logsnr = alphas_cumprod.logit()  # falls with t

@@ -23,7 +23,7 @@ def cumulate_alphas(
 
 
 def _check_betas(betas: Tensor) -> Tensor:
-    "`betas` in float64, or a `ValueError` if they are not T ≥ 1 numbers strictly between 0 and 1"
+    "`betas` in float64; a `ValueError` unless they are (T,) and strictly between 0 and 1"
     betas = torch.as_tensor(betas, dtype=torch.float64)
     if betas.ndim != 1 or len(betas) == 0:
         raise ValueError(f"betas must have shape (T,) with T ≥ 1, not {tuple(betas.shape)}")
@@ -36,7 +36,7 @@ def _check_betas(betas: Tensor) -> Tensor:
 
 # %% ../nbs/01_schedules.ipynb #641a3bf9
 def check_counts(**counts: int) -> None:
-    "A `ValueError` for the first of `counts` that is not a whole number of at least 1"
+    "Raise a `ValueError` for the first of `counts` that is not a whole number ≥ 1"
     for name, value in counts.items():
         whole = isinstance(value, Integral) and not isinstance(value, bool)
         if not whole or value < 1:
@@ -48,7 +48,7 @@ def linear_beta_schedule(
     start: float = 1e-4,  # β₁ at T = 1000
     end: float = 0.02,  # β_T at T = 1000
 ) -> Tensor:  # (T,) float64
-    "Betas on a line, scaled by 1000/T (arXiv 2006.11239); a `ValueError` if one reaches 1"
+    "Betas that rise linearly, scaled by 1000/T (arXiv 2006.11239); a `ValueError` if one reaches 1"
     check_counts(num_timesteps=num_timesteps)
     scale = 1000 / num_timesteps
     highest = max(start, end) * scale
@@ -100,9 +100,9 @@ schedules = {
 # %% ../nbs/01_schedules.ipynb #bdcba309
 def clipped_snr_weights(
     betas: Tensor,  # (T,)
-    gamma: float = 2.0,  # the most that an error in x̂_0 may count, ≥ 1
+    gamma: float = 2.0,  # the largest weight of an error in x̂_0, ≥ 1
 ) -> Tensor:  # (T,) float64 in 0 … 1
-    "Time weights for v: a squared error in x̂_0 then counts min(SNR + 1, γ) (arXiv 2303.09556)"
+    "Time weights for v, so that errors in x̂_0 weigh min(SNR + 1, γ) (arXiv 2303.09556)"
     if not gamma >= 1: raise ValueError(f"gamma must be at least 1, not {gamma!r}")
     noise_share = 1 - cumulate_alphas(betas)[1:]
     return (gamma * noise_share).clamp(max=1)

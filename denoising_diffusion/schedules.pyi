@@ -7,10 +7,10 @@ def cumulate_alphas(betas: Tensor) -> Tensor:
     """ᾱ₀ … ᾱ_T: the share of the variance that is still signal, ᾱ_t = Π (1 − β_i) for i ≤ t"""
 
 def check_counts(**counts: int) -> None:
-    """A `ValueError` for the first of `counts` that is not a whole number of at least 1"""
+    """Raise a `ValueError` for the first of `counts` that is not a whole number ≥ 1"""
 
 def linear_beta_schedule(num_timesteps: int, start: float=0.0001, end: float=0.02) -> Tensor:
-    """Betas on a line, scaled by 1000/T (arXiv 2006.11239); a `ValueError` if one reaches 1"""
+    """Betas that rise linearly, scaled by 1000/T (arXiv 2006.11239); a `ValueError` if one reaches 1"""
 
 def cosine_beta_schedule(num_timesteps: int, s: float=0.008, max_beta: float=0.999) -> Tensor:
     """Betas whose ᾱ falls like a squared cosine (Nichol & Dhariwal 2021, arXiv 2102.09672)"""
@@ -21,4 +21,4 @@ def logsnr_beta_schedule(num_timesteps: int, start: float=9.0, end: float=-7.0) 
 schedules: dict[str, Callable[..., Any]]
 
 def clipped_snr_weights(betas: Tensor, gamma: float=2.0) -> Tensor:
-    """Time weights for v: a squared error in x̂_0 then counts min(SNR + 1, γ) (arXiv 2303.09556)"""
+    """Time weights for v, so that errors in x̂_0 weigh min(SNR + 1, γ) (arXiv 2303.09556)"""

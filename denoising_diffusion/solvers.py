@@ -25,7 +25,7 @@ def _half_logsnr_step(
 
 # %% ../nbs/06_solvers.ipynb #69e0f197
 class _Evaluation(NamedTuple):
-    "What the network estimated, and at which level"
+    "An estimate by the network, and its level"
     x_start: Tensor
     level: Level
 
@@ -118,7 +118,7 @@ def _correction(
     past: list[_Evaluation],  # one or two before the step, the newest last
     end: _Evaluation,  # at its end
 ) -> Tensor:
-    "What to add to the mean of a step, given the evaluation at its end"
+    "The correction of a step's mean, given the evaluation at its end"
     level_t = past[-1].level
     fresh = (step.std / end.level.noise) ** 2  # of the variance
     h = _half_logsnr_step(level_t, end.level) - 0.5 * math.log1p(-fresh)
@@ -142,7 +142,7 @@ class _HeunStart(NamedTuple):
 
 
 def _heun_end(start: _HeunStart, noise: Tensor, level_s: Level) -> Tensor:
-    "x_s by the mean of the noise at the start of the step and that at its end, `noise`"
+    "x_s by the mean of the noise predicted at the start of the step and at its end (`noise`)"
     level_t = start.level
     both = start.noise + noise
     x_start = start.x - level_t.noise * both / 2  # scaled by √ᾱ_t
@@ -150,7 +150,7 @@ def _heun_end(start: _HeunStart, noise: Tensor, level_s: Level) -> Tensor:
 
 # %% ../nbs/06_solvers.ipynb #f4adc0cc
 class _HeunRule:
-    "Takes each step twice, then with the mean noise of both ends; one time for all samples"
+    "Takes each step twice, the second time by the mean noise of its ends; one time for all samples"
     name = "Heun"
 
     def __init__(self) -> None:
@@ -173,5 +173,5 @@ class _HeunRule:
 
 
 def heun_rule() -> _HeunRule:
-    "The deterministic sampler of Karras et al. (2022, arXiv 2206.00364, algorithm 1)"
+    "Heun's rule: the deterministic sampler of Karras et al. (2022, arXiv 2206.00364, algorithm 1)"
     return _HeunRule()

@@ -5,7 +5,7 @@ from torch import Tensor
 from typing import Any, NamedTuple
 
 class _Evaluation(NamedTuple):
-    """What the network estimated, and at which level"""
+    """An estimate by the network, and its level"""
     x_start: Tensor
     level: Level
 
@@ -45,7 +45,7 @@ class _HeunStart(NamedTuple):
     level: Level
 
 class _HeunRule:
-    """Takes each step twice, then with the mean noise of both ends; one time for all samples"""
+    """Takes each step twice, the second time by the mean noise of its ends; one time for all samples"""
     rule: Callable[..., Any]
     start: _HeunStart | None
     name: str
@@ -60,4 +60,4 @@ class _HeunRule:
         """Mean and standard deviation of x_s; where s = t, those of the last step, corrected"""
 
 def heun_rule() -> _HeunRule:
-    """The deterministic sampler of Karras et al. (2022, arXiv 2206.00364, algorithm 1)"""
+    """Heun's rule: the deterministic sampler of Karras et al. (2022, arXiv 2206.00364, algorithm 1)"""
