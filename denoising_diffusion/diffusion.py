@@ -172,6 +172,8 @@ def noise_like(
     if not x.is_floating_point(): raise ValueError(f"x must hold floats in [-1, 1], not {x.dtype}")
     if noise is None:
         return torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
+    if not isinstance(noise, Tensor):
+        raise ValueError(f"noise must be a tensor of shape {tuple(x.shape)}, not {noise!r}")
     if noise.shape != x.shape:
         raise ValueError(f"noise must have shape {tuple(x.shape)}, not {tuple(noise.shape)}")
     return noise
@@ -300,9 +302,10 @@ def replace(
 ) -> GaussianDiffusion:  # with the same schedule, device, prediction, card and name
     "The same diffusion with another network"
     other = GaussianDiffusion(self.betas64, self.data_shape, denoise_fn, prediction=self.prediction)
-    other.card = self.card
-    other.name = self.name
-    return other.to(self.device)
+    other.card, other.name = dict(self.card), self.name
+    other.to(self.device)
+    for name, table in self.named_buffers(recurse=False): setattr(other, name, table)  # its dtype
+    return other if self.training else other.eval()
 
 # %% ../nbs/02_diffusion.ipynb #937aeed5
 def snr_ratio(
@@ -410,7 +413,7 @@ def _check_label_range(labels: Tensor, num_classes: int | None, names: Sequence[
     if num_classes is not None: wrong |= labels > num_classes
     if not wrong.any(): return
     highest = "K" if num_classes is None else num_classes
-    called = f"; labels 1 … {highest} are called {_list_names(names)}" if names else ""
+    called = f'; label 1 is called "{names[0]}", label {len(names)} "{names[-1]}"' if names else ""
     given = labels[wrong][0]
     raise ValueError(f"labels must lie in 0 … {highest} (0: no label), not {given}{called}")
 
@@ -447,17 +450,6 @@ def class_names(self: GaussianDiffusion) -> list[str]:
     numbers = [str(k) for k in range(1, (self.num_classes or 0) + 1)]
     return self.card.get("class_names") or numbers
 
-# %% ../nbs/02_diffusion.ipynb #fa913691
-@patch
-def _resolve_labels(
-    self: GaussianDiffusion,
-    labels: Labels,  # 0 … K, or names of `class_names`: one for all samples, or B of them
-    batch_size: int,  # B
-    device: torch.device | str | None = None,  # of the result; by default that of `labels`
-) -> Tensor:  # LongTensor (B,)
-    "Labels of this model as numbers; a `ValueError` if they don't fit it"
-    return check_labels(labels, batch_size, self.num_classes, device, self.class_names)
-
 # %% ../nbs/02_diffusion.ipynb #6940293d
 def takes_labels(network: Callable) -> bool:
     "Whether `network` can be called as (x, t, labels), as far as its signature shows"
@@ -467,6 +459,19 @@ def takes_labels(network: Callable) -> bool:
     except TypeError: return False
     except ValueError: pass  # a builtin without a signature
     return True
+
+# %% ../nbs/02_diffusion.ipynb #fa913691
+@patch
+def _resolve_labels(
+    self: GaussianDiffusion,
+    labels: Labels,  # 0 … K, or names of `class_names`: one for all samples, or B of them
+    batch_size: int,  # B
+    device: torch.device | str | None = None,  # of the result; by default that of `labels`
+) -> Tensor:  # LongTensor (B,)
+    "Labels of this model as numbers; a `ValueError` if they don't fit it"
+    if self.denoise_fn is not None and not takes_labels(self.denoise_fn):
+        raise ValueError("labels were given, but the network takes none")
+    return check_labels(labels, batch_size, self.num_classes, device, self.class_names)
 
 # %% ../nbs/02_diffusion.ipynb #2f665f5b
 @patch

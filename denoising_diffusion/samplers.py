@@ -8,13 +8,14 @@ __all__ = ['samplers', 'sampler_rule', 'resolve_sampling', 'sample']
 # %% ../nbs/07_samplers.ipynb #701f849f
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from numbers import Real
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from .schedules import check_counts
-from .diffusion import GaussianDiffusion, Labels
+from .diffusion import GaussianDiffusion, Labels, _brief
 from denoising_diffusion.sampling import (
     SeededNoise, Step, ddpm_rule, final, reverse_process, time_grid,
 )
@@ -45,16 +46,17 @@ samplers = {
 # %% ../nbs/07_samplers.ipynb #f3b9dcc9
 def sampler_rule(
     name: str,  # a name in `samplers`
-    eta: float = 0.0,  # share of fresh noise: 0 none (deterministic) … 1 as much as DDPM
+    # share of fresh noise: 0 none (deterministic) … 1 as much as DDPM; 0 if not given
+    eta: float | None = None,
 ) -> Callable:  # a rule for `reverse_process`
     "The rule of the sampler `name` with this η"
-    if name not in samplers:
+    if not isinstance(name, str) or name not in samplers:
         raise ValueError(f"sampler must be one of {', '.join(samplers)}, not {name!r}")
     sampler = samplers[name]
-    if eta and not sampler.takes_eta:
+    if eta is not None and not sampler.takes_eta:
         able = [known for known, other in samplers.items() if other.takes_eta]
         raise ValueError(f"eta = {eta} is for the samplers {', '.join(able)}, not for {name}")
-    return sampler.make(eta)
+    return sampler.make(0.0 if eta is None else eta)
 
 # %% ../nbs/07_samplers.ipynb #29d07fdf
 def _are_times(steps: Any) -> bool:
@@ -64,7 +66,7 @@ def _are_times(steps: Any) -> bool:
 
 def _choose_rule(rule: Callable | str, eta: float | None) -> Callable:
     "The rule with that name and this η; a rule itself is returned unchanged"
-    if isinstance(rule, str): return sampler_rule(rule, eta or 0.0)
+    if isinstance(rule, str): return sampler_rule(rule, eta)
     if eta is None: return rule
     raise ValueError(f"eta = {eta!r} needs the name of a sampler; a rule has its own η")
 
@@ -80,6 +82,24 @@ def _choose_times(
     if spacing is None: return steps
     raise ValueError(f"spacing = {spacing!r} needs a number of steps, not times")
 
+# %% ../nbs/07_samplers.ipynb #bd25ae57
+_sampling_entries = "sampler", "steps", "eta", "spacing"
+
+
+def _read_card(diffusion: GaussianDiffusion) -> dict[str, Any]:
+    "What the card recommends: some of sampler, steps, eta, spacing and guidance_scale"
+    if not isinstance(diffusion, GaussianDiffusion):
+        raise ValueError(f"diffusion must be a GaussianDiffusion, not {_brief(diffusion)}")
+    sampling, scale = diffusion.card.get("sampling") or {}, diffusion.card.get("guidance_scale")
+    wrong = not isinstance(sampling, dict) or set(sampling) - {*_sampling_entries}
+    if wrong:
+        names = ", ".join(_sampling_entries)
+        raise ValueError(f"a card's sampling must be a dict with {names}, not {sampling!r}")
+    if scale is None: return sampling
+    if isinstance(scale, bool) or not isinstance(scale, Real):
+        raise ValueError(f"a card's guidance_scale must be a number, not {scale!r}")
+    return dict(sampling, guidance_scale=float(scale))
+
 # %% ../nbs/07_samplers.ipynb #872659c6
 def resolve_sampling(
     diffusion: GaussianDiffusion,
@@ -92,13 +112,12 @@ def resolve_sampling(
     guidance_scale: float | None = None,  # w; as the card says if None
 ) -> dict[str, Any]:  # rule, sampling_timesteps and guidance_scale, for `reverse_process`
     "The sampling that the model's card recommends, with the given options in its place"
-    card = diffusion.card.get("sampling") or {}
+    card = _read_card(diffusion)
     recommended = card if rule is None else {}
     if sampling_timesteps is None: sampling_timesteps = recommended.get("steps")
     if spacing is None and not _are_times(sampling_timesteps): spacing = recommended.get("spacing")
     if guidance_scale is None:
-        guided = labels is not None and diffusion.num_classes
-        guidance_scale = diffusion.card.get("guidance_scale", 1.0) if guided else 1.0
+        guidance_scale = 1.0 if labels is None else card.get("guidance_scale", 1.0)
     if eta is None: eta = recommended.get("eta")
     chosen = recommended.get("sampler", "ddpm") if rule is None else rule
     return dict(
@@ -139,7 +158,7 @@ def _part_of(
 def sample(
     diffusion: GaussianDiffusion,
     n: int,  # number of samples
-    labels: Labels | None = None,  # 0 … K or class names: one, or n
+    labels: Labels | None = None,  # one, or n: class names, or 0 … K (the digit 7 is "7" or 8)
     *,
     seed: int = 0,  # at least 0; a sample depends on it and on the sample's index alone
     rule: Callable | str | None = None,  # a rule, or a name in `samplers`; as the card says if None
@@ -153,6 +172,7 @@ def sample(
     progress: bool = True,  # show a progress bar of the chunks
 ) -> Tensor:  # (n, *data_shape), on the CPU
     "`n` samples, drawn in chunks and by default as the model's card recommends"
+    _read_card(diffusion)  # or its error
     check_counts(n=n, chunk=chunk)
     _check_dtype(dtype)
     if labels is not None: labels = diffusion._resolve_labels(labels, n)

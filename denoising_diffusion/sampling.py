@@ -24,7 +24,8 @@ from torch import Tensor
 
 from .schedules import cumulate_alphas
 from denoising_diffusion.diffusion import (
-    GaussianDiffusion, Labels, Level, check_timesteps, noise_like, posterior_mean_variance,
+    GaussianDiffusion, Labels, Level, _brief, check_timesteps, noise_like,
+    posterior_mean_variance,
 )
 from .guidance import _guided
 
@@ -119,7 +120,7 @@ def time_grid(
     "The times T (1 − i/n)^spacing that a sampler visits, rounded so that no two are equal"
     T = num_timesteps
     n = T if sampling_timesteps is None else _step_count(sampling_timesteps, 1, T)
-    if not 0 < spacing < math.inf: raise ValueError(f"spacing must be above 0, not {spacing!r}")
+    if not 0 < spacing < math.inf: raise ValueError(f"spacing must be a finite number above 0, not {spacing!r}")
     if spacing == 1: return [T - (i * T + n // 2) // n for i in range(n + 1)]
     return _distinct([T * (1 - i / n) ** spacing for i in range(n + 1)])
 
@@ -222,7 +223,7 @@ def like(
     x: Tensor,  # (B, …) floats: B samples, the first with index `start`
 ) -> Tensor:  # (B, …)
     "The next noise of x's shape, dtype and device"
-    noise = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    noise = torch.empty(x.shape, device=x.device, dtype=torch.float32)  # in whatever dtype x is
     size, stop = self.block_size, self.start + len(x)
     for block in range(self.start // size, math.ceil(stop / size)):
         generator = self._generator(block, x.device)
@@ -230,10 +231,10 @@ def like(
         part = noise[first - self.start:last - self.start]
         if last - first == size: part.normal_(generator=generator)
         else:  # draw the whole block, even if only part of it is needed
-            whole = torch.empty(size, *x.shape[1:], dtype=x.dtype, device=x.device)
+            whole = noise.new_empty(size, *x.shape[1:])
             whole.normal_(generator=generator)
             part.copy_(whole[first - block * size:last - block * size])
-    return noise
+    return noise.to(x.dtype)
 
 
 @patch
@@ -256,23 +257,28 @@ def _initial_noise(
     if noise is None:
         like = diffusion.betas.new_empty(shape)
         return _draw_noise(like, None, generator)
-    if not noise.is_floating_point(): raise ValueError(f"noise must be floats, not {noise.dtype}")
+    if not isinstance(noise, Tensor) or not noise.is_floating_point():
+        given = noise.dtype if isinstance(noise, Tensor) else repr(noise)
+        raise ValueError(f"noise must be a tensor of floats, not {given}")
     if tuple(noise.shape) != shape:
         raise ValueError(f"noise must have shape {shape}, not {tuple(noise.shape)}")
-    return noise.to(diffusion.device)
+    return noise.to(diffusion.betas)
 
 
 def _sample_shape(
     diffusion: GaussianDiffusion,
     n_or_shape: int | Sequence[int],  # number of samples, or their shape (B, *data_shape)
 ) -> tuple[int, ...]:  # (B, *data_shape)
-    "The shape (B, *data_shape), given the number of samples or that shape itself"
-    whole = isinstance(n_or_shape, Sequence)
-    shape = tuple(n_or_shape) if whole else (n_or_shape, *diffusion.data_shape)
-    fits = len(shape) == len(diffusion.data_shape) + 1
-    if not fits or any(int(n) != n or n < 1 for n in shape):
-        allowed = f"a number of samples ≥ 1 or a shape (B, *{diffusion.data_shape})"
-        raise ValueError(f"n_or_shape must be {allowed}, not {n_or_shape!r}")
+    "The whole shape that a number of samples, or a shape, stands for"
+    if not isinstance(diffusion, GaussianDiffusion):
+        raise ValueError(f"diffusion must be a GaussianDiffusion, not {_brief(diffusion)}")
+    given = n_or_shape.tolist() if hasattr(n_or_shape, "tolist") else n_or_shape
+    shape = tuple(given) if isinstance(given, Sequence) else (given, *diffusion.data_shape)
+    whole = all(isinstance(n, Integral) and not isinstance(n, bool) and n >= 1 for n in shape)
+    channels, *size = diffusion.data_shape
+    if not whole or shape[1:2] != (channels,) or len(shape) != len(size) + 2:
+        wanted = f"a number of samples, at least 1, or a shape {('B', *diffusion.data_shape)}"
+        raise ValueError(f"n_or_shape must be {wanted.replace(chr(39), '')}, not {_brief(n_or_shape)}")
     return tuple(int(n) for n in shape)
 
 # %% ../nbs/04_sampling.ipynb #7ed2cc88
@@ -286,6 +292,7 @@ def _guided_denoiser(
     network = diffusion._get_network()
     if labels is None: return _guided(network, None, guidance_scale)
     numbers = diffusion._resolve_labels(labels, batch_size, diffusion.device)
+    if not numbers.any(): guidance_scale = 1.0  # nobody is guided: one evaluation will do
     return _guided(network, numbers, guidance_scale)
 
 # %% ../nbs/04_sampling.ipynb #6502dd40
@@ -317,7 +324,9 @@ def final(
     steps: Iterator[Step],  # of `reverse_process`
 ) -> Tensor:  # (B, *data_shape)
     "The x of the last step"
+    step = None
     for step in steps: pass
+    if step is None: raise ValueError("there are no steps to take the last of")
     return step.x
 
 # %% ../nbs/04_sampling.ipynb #bf4f06d9
@@ -371,6 +380,8 @@ def sample_step(
     s = check_timesteps(s, len(x), diffusion.num_timesteps)
     _check_earlier(s, t)
     rule = _find_rule(rule)
+    if hasattr(rule, "reset"):
+        raise ValueError(f"{rule.name} needs the steps before: use reverse_process, not sample_step")
     denoiser = _guided_denoiser(diffusion, len(x), labels, guidance_scale)
     x_start = _predict_x_start(diffusion, denoiser, x, t, clip_denoised)
     x_s = _move(diffusion, x, x_start, t, s, rule=rule, noise=noise, generator=generator)
