@@ -33,7 +33,7 @@ else: Axes = Any  # loaded only when something is drawn
 
 # %% ../nbs/30_checkpoints.ipynb #a2645e51
 def _random_state(device: torch.device) -> dict[str, Tensor]:
-    "Where torch's global random numbers stand, on the CPU and on `device`"
+    "The state of torch's global generators on the CPU and on `device`"
     state = dict(cpu=torch.get_rng_state())
     if device.type == "cuda": state["cuda"] = torch.cuda.get_rng_state(device)
     if device.type == "mps": state["mps"] = torch.mps.get_rng_state()
@@ -44,7 +44,7 @@ def _set_random_state(
     state: dict[str, Tensor],  # from `_random_state`
     device: torch.device,
 ) -> None:
-    "Let torch's global random numbers continue from `state`"
+    "Set torch's global generators to `state`"
     torch.set_rng_state(state["cpu"])
     if device.type == "cuda" and "cuda" in state: torch.cuda.set_rng_state(state["cuda"], device)
     if device.type == "mps" and "mps" in state: torch.mps.set_rng_state(state["mps"])
@@ -52,7 +52,7 @@ def _set_random_state(
 # %% ../nbs/30_checkpoints.ipynb #06376c29
 @contextmanager
 def seeded(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
-    "A `with` block whose draws follow from `seed` and `epoch`; those after it are unchanged"
+    "A `with` block with draws by `seed` and `epoch` alone; the draws after it don't change"
     before = _random_state(device)
     seed = (seed * 1_000_003 + epoch) % 2**63
     torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed all GPUs
@@ -76,7 +76,7 @@ class EMA:
         self.average = {name: p.detach().clone() for name, p in self.params.items()}
 
     def update(self) -> None:
-        "Take the present weights into the average"
+        "Update the average with the current weights"
         decay = min(self.decay, (1 + self.num_updates) / (10 + self.num_updates))
         lerp = get_ema_multi_avg_fn(decay)  # one call for all tensors
         lerp(list(self.average.values()), list(self.params.values()), None)
@@ -95,7 +95,7 @@ def swap(self: EMA) -> None:
 @patch
 @contextmanager
 def average_parameters(self: EMA) -> Iterator[None]:
-    "The module has the averaged weights inside a `with`, and its own again after it"
+    "A `with` block in which the module has the averaged weights"
     self.swap()
     try: yield
     finally: self.swap()
@@ -109,14 +109,14 @@ def state_dict(self: EMA) -> dict[str, Any]:
 @patch
 @torch.no_grad()
 def load_state_dict(self: EMA, state: dict[str, Any]) -> None:
-    "Continue with an average from a checkpoint"
+    "Continue from the average in a checkpoint"
     self.num_updates = state["num_updates"]
     for name, average in self.average.items(): average.copy_(state["average"][name])
 
 # %% ../nbs/30_checkpoints.ipynb #5c5433bd
 @dataclass(repr=False)
 class History:
-    "How a training went: one entry for each epoch in each list"
+    "Losses, learning rates and times of a training, one entry for each epoch"
     mean_batch_loss: list[float] = field(default_factory=list)  # of the training data
     val_loss: list[float] = field(default_factory=list)  # of the averaged weights
     learning_rate: list[float] = field(default_factory=list)  # at the end of the epoch
@@ -140,9 +140,9 @@ class History:
 @patch
 def plot(
     self: History,
-    ax: "Axes | None" = None,  # matplotlib axes; new ones, if not given
+    ax: "Axes | None" = None,  # matplotlib axes; new ones by default
 ) -> "Axes":  # the axes
-    "The losses over the epochs"
+    "Plot the losses over the epochs"
     if ax is None:
         import matplotlib.pyplot as plt
         ax = plt.subplots(figsize=(5, 3), layout="constrained")[1]
@@ -158,8 +158,8 @@ def plot(
 # %% ../nbs/30_checkpoints.ipynb #68a66a54
 @dataclass
 class _EpochState:
-    "How far an epoch has come; empty between epochs"
-    total: Any = 0.0  # sum of its losses; in training a tensor, for which no GPU waits
+    "The progress of an epoch; empty between epochs"
+    total: Any = 0.0  # sum of its losses; in training a tensor, so that the GPU need not wait
     count: int = 0  # samples seen
     batches: int = 0  # batches done
     of: int | None = None  # batches in the epoch
@@ -189,7 +189,7 @@ def remaining(
     batches: Iterable[Any],  # all those of the epoch
     device: torch.device,
 ) -> Iterator[Any]:
-    "The batches that are not done yet, with the random numbers that come after those that are"
+    "The batches that are not done yet, with the random state after those that are"
     iterator = iter(batches)
     for _ in islice(iterator, self.batches): pass
     if self.batches: _set_random_state(self.random, device)
@@ -197,7 +197,7 @@ def remaining(
 
 # %% ../nbs/30_checkpoints.ipynb #5d1e7a02
 class _TrainingState:
-    "What changes in the course of a training"
+    "The state of a training: all that changes while it runs"
     opt: Optimizer
     params: list[nn.Parameter]  # those that are trained
     base_lrs: list[float]  # of each group of them, before `lr_schedule`
@@ -206,13 +206,13 @@ class _TrainingState:
     epoch_state: _EpochState
     num_batches: int  # in an epoch
     num_steps: int  # in the whole training
-    step: int = 0  # how many were taken
+    step: int = 0  # steps taken
     micro_batch: int | None = None  # samples that go through the network together
     last_checkpoint: str = "none"  # for messages
 
 # %% ../nbs/30_checkpoints.ipynb #c85df809
 def plain_value(value: Any) -> Any:
-    "`value` as JSON gives it back, or None if it holds what JSON doesn't know"
+    "`value` as JSON gives it back, or None if JSON can't hold it"
     try: return json.loads(json.dumps(value))
     except TypeError: return None
 
@@ -226,7 +226,7 @@ def network_config(
 
 # %% ../nbs/30_checkpoints.ipynb #31d51cae
 def fingerprint(diffusion: GaussianDiffusion) -> dict[str, Any]:
-    "What a checkpoint shares with `diffusion`: data shape, prediction, schedule, shapes of tensors"
+    "What a checkpoint and `diffusion` must agree on: shapes, prediction and schedule"
     schedule = dict(num_timesteps=diffusion.num_timesteps, betas=diffusion.betas64)
     data = dict(data_shape=list(diffusion.data_shape), prediction=diffusion.prediction)
     shapes = {name: list(tensor.shape) for name, tensor in diffusion.state_dict().items()}
@@ -242,7 +242,7 @@ def check_fingerprint(
     diffusion: GaussianDiffusion,
     path: str | Path,  # of the checkpoint, for the message
 ) -> None:
-    "A `ValueError` naming the first difference, if `state` is a checkpoint of another diffusion"
+    "Raise a `ValueError` naming the first difference, if `state` is of another diffusion"
     found, expected = state["describes"], fingerprint(diffusion)
     for name in expected | found:
         there, here = found.get(name, "missing"), expected.get(name, "missing")
@@ -253,7 +253,7 @@ def check_fingerprint(
 
 # %% ../nbs/30_checkpoints.ipynb #335b5c38
 def _name_of(function: Any) -> str:
-    "The name of a function, whatever arguments are bound to it, or of the class of anything else"
+    "The name of a function without its bound arguments; for other objects, of their class"
     while isinstance(function, partial): function = function.func
     return getattr(function, "__name__", type(function).__name__)
 
@@ -273,7 +273,7 @@ def _check_settings(
     settings: dict[str, Any],  # of the training that resumes
     path: str | Path,  # of the checkpoint, for messages
 ) -> None:
-    "Warn of settings that have changed since a checkpoint; a `ValueError` if it is the optimizer"
+    "Warn of settings changed since a checkpoint; raise a `ValueError` if the optimizer changed"
     saved, optimizer = state["settings"], settings["optimizer"]
     if saved.get("optimizer") not in (None, optimizer):
         raise ValueError(f"{path} was trained with {saved['optimizer']}, and {optimizer} can't "
@@ -288,7 +288,7 @@ def write_checkpoint(
     path: str | Path,
     state: dict[str, Any],  # tensors and plain values
 ) -> None:
-    "Write a checkpoint, whole or not at all; a `ValueError` where it can't be written"
+    "Write a checkpoint, whole or not at all; a `ValueError` if it can't be written"
     content = BytesIO()  # torch.save to a file would hide why it can't be written
     torch.save(state, content)
     write_file(path, lambda temporary: temporary.write_bytes(content.getbuffer()))
@@ -297,7 +297,7 @@ def write_checkpoint(
 _parts = {"describes", "model", "ema", "optimizer", "history", "settings", "epoch"}
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    "The state in a checkpoint of `train`, or a `ValueError` if the file is none"
+    "The state in a checkpoint of `train`; a `ValueError` if the file isn't one"
     path = Path(path).expanduser()
     try: state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError: raise ValueError(f"there is no checkpoint {path}") from None
@@ -310,7 +310,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 # %% ../nbs/30_checkpoints.ipynb #cb207287
 def _checkpoint_path(path: str | Path) -> Path:
-    "`path`, in a folder that is made if need be; a `ValueError` if no file can be there"
+    "`path`, in a folder that is made if need be; a `ValueError` if no file can be written there"
     path = Path(path).expanduser()
     if path.is_dir(): raise ValueError(f"checkpoint must be a file, but {path} is a folder")
     try: path.absolute().parent.mkdir(parents=True, exist_ok=True)

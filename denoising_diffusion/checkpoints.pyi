@@ -12,7 +12,7 @@ from typing import Any
 
 @contextmanager
 def seeded(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
-    """A `with` block whose draws follow from `seed` and `epoch`; those after it are unchanged"""
+    """A `with` block with draws by `seed` and `epoch` alone; the draws after it don't change"""
 
 class EMA:
     """Exponential moving average of a module's trained parameters (arXiv 2006.11239, section 4)"""
@@ -25,24 +25,24 @@ class EMA:
         ...
 
     def update(self) -> None:
-        """Take the present weights into the average"""
+        """Update the average with the current weights"""
 
     def swap(self) -> None:
         """Exchange the module's weights and their average; a second call undoes it"""
 
     @contextmanager
     def average_parameters(self) -> Iterator[None]:
-        """The module has the averaged weights inside a `with`, and its own again after it"""
+        """A `with` block in which the module has the averaged weights"""
 
     def state_dict(self) -> dict[str, Any]:
         """The average and the number of its updates, for a checkpoint"""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue with an average from a checkpoint"""
+        """Continue from the average in a checkpoint"""
 
 @dataclass(repr=False)
 class History:
-    """How a training went: one entry for each epoch in each list"""
+    """Losses, learning rates and times of a training, one entry for each epoch"""
     mean_batch_loss: list[float] = field(default_factory=list)
     val_loss: list[float] = field(default_factory=list)
     learning_rate: list[float] = field(default_factory=list)
@@ -58,11 +58,11 @@ class History:
         """Add an epoch; a value that is None is left out"""
 
     def plot(self, ax: Axes | None=None) -> Axes:
-        """The losses over the epochs"""
+        """Plot the losses over the epochs"""
 
 @dataclass
 class _EpochState:
-    """How far an epoch has come; empty between epochs"""
+    """The progress of an epoch; empty between epochs"""
     total: Any = 0.0
     count: int = 0
     batches: int = 0
@@ -80,10 +80,10 @@ class _EpochState:
         """For a checkpoint: plain values and tensors"""
 
     def remaining(self, batches: Iterable[Any], device: torch.device) -> Iterator[Any]:
-        """The batches that are not done yet, with the random numbers that come after those that are"""
+        """The batches that are not done yet, with the random state after those that are"""
 
 class _TrainingState:
-    """What changes in the course of a training"""
+    """The state of a training: all that changes while it runs"""
     opt: Optimizer
     params: list[nn.Parameter]
     base_lrs: list[float]
@@ -97,22 +97,22 @@ class _TrainingState:
     last_checkpoint: str = 'none'
 
 def plain_value(value: Any) -> Any:
-    """`value` as JSON gives it back, or None if it holds what JSON doesn't know"""
+    """`value` as JSON gives it back, or None if JSON can't hold it"""
 
 def network_config(network: nn.Module) -> dict[str, Any] | None:
     """How to build `network` again, or None if it has no `config` of plain values"""
 
 def fingerprint(diffusion: GaussianDiffusion) -> dict[str, Any]:
-    """What a checkpoint shares with `diffusion`: data shape, prediction, schedule, shapes of tensors"""
+    """What a checkpoint and `diffusion` must agree on: shapes, prediction and schedule"""
 
 def check_fingerprint(state: dict[str, Any], diffusion: GaussianDiffusion, path: str | Path) -> None:
-    """A `ValueError` naming the first difference, if `state` is a checkpoint of another diffusion"""
+    """Raise a `ValueError` naming the first difference, if `state` is of another diffusion"""
 
 def write_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all; a `ValueError` where it can't be written"""
+    """Write a checkpoint, whole or not at all; a `ValueError` if it can't be written"""
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The state in a checkpoint of `train`, or a `ValueError` if the file is none"""
+    """The state in a checkpoint of `train`; a `ValueError` if the file isn't one"""
 
 def load_checkpoint(diffusion: GaussianDiffusion, path: str | Path) -> int:
     """Put the weights of a checkpoint, averaged if it has an average, into `diffusion`, for sampling"""

@@ -30,9 +30,9 @@ from .files import warn_user
 # %% ../nbs/22_data.ipynb #b24a95a4
 def to_floats(
     x: Tensor,  # bytes 0 … 255, or any floats
-    dtype: torch.dtype | None = None,  # of the result; that of x, or torch's default for bytes
+    dtype: torch.dtype | None = None,  # of the result; default: that of x, for bytes torch's
 ) -> Tensor:  # the same shape
-    "Bytes mapped to [-1, 1], and floats as they are"
+    "Bytes mapped to [-1, 1]; floats keep their values"
     dtype = dtype or (x.dtype if x.is_floating_point() else torch.get_default_dtype())
     floats = x.to(dtype)
     return floats / 127.5 - 1 if x.dtype == torch.uint8 else floats
@@ -85,7 +85,7 @@ def load_mnist(
     if len(images) != len(labels):
         counts = (f"{images_path} holds {len(images)} images, "
                   f"but {labels_path} holds {len(labels)} labels")
-        raise ValueError(f"{counts}: expected as many. They are not of one set; {_advice}")
+        raise ValueError(f"{counts}: they don't belong together. {_advice}")
     return images[:, None], labels.long() + 1
 
 # %% ../nbs/22_data.ipynb #01dac4b8
@@ -93,7 +93,7 @@ def split_validation(
     data: Tensor,  # (N, …)
     labels: Tensor | None = None,  # (N,)
     *,
-    fraction: float = 0.1,  # of the examples that are held back, between 0 and 1
+    fraction: float = 0.1,  # the share of examples held out, between 0 and 1
     seed: int = 0,
 ) -> tuple[Any, Any]:  # (train, val): each a tensor, or with labels a (data, labels) pair
     "Split data at random into one part to train on and one to validate with"
@@ -130,8 +130,8 @@ class Batches:
     "Data as batches (x,) or (x, labels), x as floats; shuffled by torch's global generator"
     data: Tensor | tuple[Tensor, ...] | list[Tensor] | DataLoader[Any]  # x, (x, labels), or loader
     batch_size: int = 256  # not used with a DataLoader, which has its own
-    device: torch.device | None = None  # of the batches; that of the data, if not given
-    dtype: torch.dtype | None = None  # of x; as it is, if not given
+    device: torch.device | None = None  # of the batches; by default that of the data
+    dtype: torch.dtype | None = None  # of x; by default unchanged
     shuffle: bool = False  # not used with a DataLoader
     check: Callable[[Any], object] | None = None  # called with the first batch of each pass
 
@@ -165,12 +165,12 @@ def _is_there(device: torch.device) -> bool:
 def find_device(
     name: str | torch.device | None = None,  # such as cuda:1, mps or cpu; None for the fastest
 ) -> torch.device:
-    "The device of that name, or a `ValueError` if it isn't there; without one CUDA, MPS or the CPU"
+    "The named device, else CUDA, MPS or the CPU; a `ValueError` if there is no such device"
     there = [kind for kind in ("cuda", "mps", "cpu") if _is_there(torch.device(kind))]
     try:
         device = torch.device(name or there[0])
     except RuntimeError:
-        device = torch.device("meta")  # nothing can be computed there
+        device = torch.device("meta")  # which computes nothing
     if not _is_there(device):
         raise ValueError(f"there is no device {str(name)!r} here; there is {', '.join(there)}")
     return device
@@ -186,7 +186,7 @@ def _convolution_seconds(dtype: torch.dtype) -> float:
 
 @cache
 def is_bf16_fast(device: torch.device | str = "cpu") -> bool:
-    "Whether bfloat16 pays: on any GPU, and on a CPU if it takes at most twice as long as float32"
+    "Whether to use bfloat16: on any GPU, and on a CPU where it takes at most twice float32's time"
     if torch.device(device).type != "cpu": return True
     full = min(_convolution_seconds(torch.float32) for _ in range(5))
     half = min(_convolution_seconds(torch.bfloat16) for _ in range(5))
@@ -206,12 +206,12 @@ def _shape_text(channels: tuple[int, ...], side: int | None, least_side: int) ->
 
 # %% ../nbs/22_data.ipynb #0d3c4e07
 def _check_dtype(x: Tensor, name: str) -> None:
-    "A `ValueError` if x holds neither bytes nor floats"
+    "Raise a `ValueError` if x holds neither bytes nor floats"
     if x.dtype == torch.uint8 or x.is_floating_point(): return
     raise ValueError(f"{name} must be floats in [-1, 1] or uint8 in 0 … 255, not {x.dtype}")
 
 def _check_values(images: Tensor, name: str) -> None:
-    "A `ValueError` if floats can't be meant as [-1, 1]; a warning for floats in [0, 1]"
+    "Raise a `ValueError` for floats far outside [-1, 1]; warn if they lie in [0, 1]"
     if not images.isfinite().all(): raise ValueError(f"{name} hold NaN or infinity")
     low, high = (value.item() for value in images.aminmax())
     if high > 20:
@@ -225,13 +225,13 @@ def check_images(
     images: Tensor,  # to be (N, C, H, W), floats in [-1, 1] or bytes
     name: str = "images",  # for messages
     *,
-    channels: tuple[int, ...] = (1, 3),  # how many an image may have
-    side: int | None = None,  # of the images, in pixels; any, if not given
+    channels: tuple[int, ...] = (1, 3),  # allowed numbers of channels
+    side: int | None = None,  # of the images in pixels; any by default
     least_side: int = 1,  # pixels
     least: int = 1,  # images
-    in_range: bool = True,  # refuse floats that can't be meant as [-1, 1]?
+    in_range: bool = True,  # refuse floats far outside [-1, 1]?
 ) -> Tensor:  # `images`
-    "`images` themselves, or a `ValueError` if they aren't images"
+    "`images` themselves; a `ValueError` if they aren't images of the given kind"
     if not isinstance(images, Tensor):
         raise ValueError(f"{name} must be a tensor, not {type(images).__name__}")
     if not _has_shape(images, channels, side, least_side):
@@ -263,7 +263,7 @@ def _read_bytes(path: Path) -> bytes:
 
 # %% ../nbs/22_data.ipynb #9116f469
 def _check_magic(raw: bytes, path: Path, ndim: int | None) -> None:
-    "A `ValueError` if a file doesn't begin as an IDX file of bytes, with `ndim` axes if given"
+    "Raise a `ValueError` unless a file begins like an IDX file of bytes, with `ndim` axes if given"
     magic = raw[:4]
     is_idx = len(magic) == 4 and magic[:3] == b"\0\0\x08" and magic[3] > 0
     if is_idx and ndim in (None, magic[3]): return
@@ -275,7 +275,7 @@ def read_idx(
     path: str | Path,  # an IDX file of bytes, gzipped or plain
     ndim: int | None = None,  # number of axes it must have: 3 for images, 1 for labels
 ) -> Tensor:  # uint8, of the shape that the header gives
-    "Read an IDX file of unsigned bytes; a `ValueError` says what is wrong with it"
+    "The content of an IDX file of unsigned bytes; a `ValueError` says what is wrong with a file"
     path = Path(path)
     raw = _read_bytes(path)
     _check_magic(raw, path, ndim)
@@ -320,7 +320,7 @@ _sha256 = {
 
 # %% ../nbs/22_data.ipynb #633ecd17
 def _download(url: str, name: str, sha256: str, folder: str | Path) -> Path:
-    "A file from `folder`, or else from the address, if it has the right bytes"
+    "The path of a file in `folder`, downloaded if it is missing; its SHA-256 is checked"
     import pooch
     downloader = pooch.HTTPDownloader(timeout=30)
     path = pooch.retrieve(url, f"sha256:{sha256}", fname=name, path=folder, downloader=downloader)
@@ -332,7 +332,7 @@ def _fetch(
     sha256: str,  # what the file must hash to
     folder: str | Path,  # where it is kept
 ) -> Path:
-    "A file from `folder`, or else from the first mirror that gives the right bytes"
+    "The path of a file in `folder`, downloaded if need be from the first mirror that works"
     failures = []
     for mirror in mirrors:
         try:
@@ -346,7 +346,7 @@ def _fetch(
 
 # %% ../nbs/22_data.ipynb #a3ebf3df
 def _find_file(folder: str | Path, dataset: str, name: str) -> Path | None:
-    "A file in a folder or in its sub-folder for the data set, gzipped or plain; None without one"
+    "The path of a file, gzipped or plain, in a folder or its sub-folder for the data set, or None"
     folder = Path(folder).expanduser()
     plain = name.removesuffix(".gz")
     options = [name, plain, name.replace("-idx", ".idx"), plain.replace("-idx", ".idx")]
@@ -357,12 +357,12 @@ def _find_file(folder: str | Path, dataset: str, name: str) -> Path | None:
 _hint = "Offline, put the four original files there (gzipped or plain)"
 
 def _is_other(path: Path, dataset: str) -> bool:
-    "Is this a file of another known data set?"
+    "Whether this is a file of another known data set"
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     return any(found in sums.values() for name, sums in _sha256.items() if name != dataset)
 
 def _find_or_download(dataset: str, name: str, download: bool) -> Path:
-    "A data set's file in DENOISING_DIFFUSION_DATA or in the cache, downloaded if allowed"
+    "The path of a data set's file in DENOISING_DIFFUSION_DATA or the cache, downloaded if allowed"
     import pooch
     env = os.environ.get("DENOISING_DIFFUSION_DATA")
     path = _find_file(env, dataset, name) if env else None

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 from typing import Any
 
 def to_floats(x: Tensor, dtype: torch.dtype | None=None) -> Tensor:
-    """Bytes mapped to [-1, 1], and floats as they are"""
+    """Bytes mapped to [-1, 1]; floats keep their values"""
 
 def to_uint8(x: Tensor) -> Tensor:
     """Map images in -1 … 1 to bytes"""
@@ -45,13 +45,13 @@ class Batches:
         ...
 
 def find_device(name: str | torch.device | None=None) -> torch.device:
-    """The device of that name, or a `ValueError` if it isn't there; without one CUDA, MPS or the CPU"""
+    """The named device, else CUDA, MPS or the CPU; a `ValueError` if there is no such device"""
 
 def is_bf16_fast(device: torch.device | str='cpu') -> bool:
-    """Whether bfloat16 pays: on any GPU, and on a CPU if it takes at most twice as long as float32"""
+    """Whether to use bfloat16: on any GPU, and on a CPU where it takes at most twice float32's time"""
 
 def check_images(images: Tensor, name: str='images', *, channels: tuple[int, ...]=(1, 3), side: int | None=None, least_side: int=1, least: int=1, in_range: bool=True) -> Tensor:
-    """`images` themselves, or a `ValueError` if they aren't images"""
+    """`images` themselves; a `ValueError` if they aren't images of the given kind"""
 
 def read_idx(path: str | Path, ndim: int | None=None) -> Tensor:
-    """Read an IDX file of unsigned bytes; a `ValueError` says what is wrong with it"""
+    """The content of an IDX file of unsigned bytes; a `ValueError` says what is wrong with a file"""

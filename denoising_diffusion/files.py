@@ -23,9 +23,9 @@ from torch import Tensor
 # %% ../nbs/20_files.ipynb #b8ce4e95
 def write_file(
     path: str | Path,
-    write: Callable[[Path], object],  # writes to the path it is given; both paths end alike
+    write: Callable[[Path], object],  # called with a temporary path that has the same suffix
 ) -> Path:  # `path`
-    "Write a file whole or not at all; a `ValueError` if it can't be written"
+    "Write a file, whole or not at all; a `ValueError` if it can't be written"
     path = Path(path).expanduser()
     temporary = path.with_name(f".part-{path.name}")
     try:
@@ -72,7 +72,7 @@ def open_tensors(
     kind: str,  # the name of the card in the file
     writer: str,  # the function that writes such files, for messages
 ) -> Iterator[tuple[dict[str, Tensor], Any]]:  # tensors by name, and the card
-    "Read a file of `write_tensors`; what fails here or inside the `with` is a `ValueError`"
+    "Read a file of `write_tensors`; errors here or inside the `with` become a `ValueError`"
     from safetensors import SafetensorError
     try:
         tensors, metadata = _read_tensors(path)
@@ -99,7 +99,7 @@ def _find_tensors(name: str | Path, kind: str) -> Path:
 
 @lru_cache(maxsize=8)
 def _build(path: Path, changed: int, kind: str, build: Callable[..., Any]) -> Any:
-    "What `build` makes of a file; `changed`, in ns, so that a file written again is read again"
+    "What `build` makes of a file; `changed`, in ns, makes the cache read a new version again"
     with open_tensors(path, kind, f"save_{kind}") as (tensors, card):
         return build(tensors, card)
 
@@ -108,7 +108,7 @@ def load_named(
     kind: str,  # such as "encoder", for the folder `encoders` of the package
     build: Callable[[dict[str, Tensor], Any], _Built],  # (tensors, card) -> what to return
 ) -> _Built:
-    "What `build` makes of a file of tensors, kept so that the same file is read once"
+    "What `build` makes of a file of tensors; the same file is read only once"
     path = _find_tensors(name, kind)
     return _build(path, path.stat().st_mtime_ns, kind, build)
 
@@ -116,12 +116,12 @@ def load_named(
 _passed_through = {"denoising_diffusion", "torch", "fastcore", "tqdm", "contextlib", "functools"}
 
 def _is_ours(frame: FrameType) -> bool:
-    "Whether a call is in this package, or in a library that only passes calls on"
+    "Whether a call is in this package, or in a library that passes calls on to it"
     module = frame.f_globals.get("__name__", "")
     return module.split(".")[0] in _passed_through
 
 def warn_user(message: str) -> None:
-    "Warn, and point at the line of the user's code from which the package was called"
+    "Warn, pointing at the line of the user's code that called the package"
     frame, depth = sys._getframe(1), 2
     while frame.f_back and _is_ours(frame):
         frame, depth = frame.f_back, depth + 1

@@ -6,21 +6,21 @@ from torch import Tensor
 from typing import Any, TypeVar
 
 def write_file(path: str | Path, write: Callable[[Path], object]) -> Path:
-    """Write a file whole or not at all; a `ValueError` if it can't be written"""
+    """Write a file, whole or not at all; a `ValueError` if it can't be written"""
 
 def write_tensors(path: str | Path, tensors: dict[str, Tensor], **entry: Any) -> Path:
     """Write tensors with a card to a safetensors file"""
 
 @contextmanager
 def open_tensors(path: str | Path, kind: str, writer: str) -> Iterator[tuple[dict[str, Tensor], Any]]:
-    """Read a file of `write_tensors`; what fails here or inside the `with` is a `ValueError`"""
+    """Read a file of `write_tensors`; errors here or inside the `with` become a `ValueError`"""
 
 weights_folder: Path
 
 _Built = TypeVar('_Built')
 
 def load_named(name: str | Path, kind: str, build: Callable[[dict[str, Tensor], Any], _Built]) -> _Built:
-    """What `build` makes of a file of tensors, kept so that the same file is read once"""
+    """What `build` makes of a file of tensors; the same file is read only once"""
 
 def warn_user(message: str) -> None:
-    """Warn, and point at the line of the user's code from which the package was called"""
+    """Warn, pointing at the line of the user's code that called the package"""

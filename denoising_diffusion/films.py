@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from fastcore.basics import patch
 from torch import Tensor
 
-from .schedules import cumulate_alphas, schedules
+from .schedules import check_counts, cumulate_alphas, schedules
 from .diffusion import GaussianDiffusion
 from .guidance import cycle_labels
 from denoising_diffusion.sampling import (
@@ -62,7 +62,7 @@ def _draw_pairs(
 
 # %% ../nbs/50_films.ipynb #c2b82431
 def _describe_time(diffusion: GaussianDiffusion | None, t: int) -> str:
-    "A time in figures: t, ᾱ_t and the signal-to-noise ratio ᾱ_t/(1 − ᾱ_t)"
+    "A caption: t, ᾱ_t and the signal-to-noise ratio ᾱ_t/(1 − ᾱ_t)"
     if diffusion is None: return f"t = {t}"
     abar = float(cumulate_alphas(diffusion.betas64)[t])
     snr = f"{abar / (1 - abar):.3g}" if abar < 1 else "∞"
@@ -95,11 +95,11 @@ def _to_png(picture: Any) -> bytes:
 
 # %% ../nbs/50_films.ipynb #f29afac2
 def _check_estimates(steps: Iterable[Step]) -> list[Step]:
-    "A list of at least one step, all with x̂_0, or a `ValueError`"
+    "The steps as a list; a `ValueError` if there are none, or one without x̂_0"
     steps = _check_steps(steps)
     for step in steps:
         if hasattr(step, "x_start"): continue
-        raise ValueError(f"steps must have .t, .x and .x_start, as a Step has, not be {step!r}")
+        raise ValueError(f"steps must have .t, .x and .x_start, as a Step has, unlike {step!r}")
     return steps
 
 def make_film(
@@ -112,7 +112,7 @@ def make_film(
     labels: Tensor | Sequence[int | str] | None = None,  # points: (N,) for their colors
     ncols: int | None = None,  # images: in a row
 ) -> Film:
-    "A film of a trajectory: each x_t beside the x̂_0 that was estimated from it"
+    "A film of a trajectory: each x_t beside the x̂_0 estimated from it"
     steps = _check_estimates(steps)
     pictures = [_to_png(picture) for picture in _draw_pairs(steps, data, labels, ncols)]
     captions = [_describe_time(diffusion, step.t) for step in steps]
@@ -126,7 +126,7 @@ def _template() -> Template:
     return Template(page.read_text(encoding="utf-8"))
 
 # %% ../nbs/50_films.ipynb #f02fa9f9
-_speeds = {"slow": 1000, "unhurried": 250, "normal": 100, "fast": 40}  # milliseconds for a frame
+_speeds = {"slow": 1000, "unhurried": 250, "normal": 100, "fast": 40}  # milliseconds a frame
 
 def _speed_options(chosen: int) -> str:
     "The entries of the menu of speeds"
@@ -147,7 +147,7 @@ def _to_json(content: dict[str, Any]) -> str:
 # %% ../nbs/50_films.ipynb #23a8e777
 @patch
 def to_html(self: Film) -> str:
-    "A piece of HTML that holds all it needs: images, slider, play button, loop and speed"
+    "Self-contained HTML: the images, with slider, play button, loop and speed"
     pictures = [base64.b64encode(picture).decode() for picture in self.pictures]
     content = _to_json(dict(pictures=pictures, captions=self.captions, title=self.title))
     digest = hashlib.sha1(content.encode()).hexdigest()
@@ -181,8 +181,10 @@ def save(
 
 # %% ../nbs/50_films.ipynb #ca80f419
 def _sample_count(diffusion: GaussianDiffusion, n: int | None) -> int:
-    "n; if it isn't given, 500 for points and 16 for images"
-    if n is not None: return n
+    "`n`, by default 500 for points and 16 for images"
+    if n is not None:
+        check_counts(n=n)
+        return n
     if len(diffusion.data_shape) == 1: return 500
     return 16
 
@@ -260,7 +262,7 @@ def _describe_process(
     process: dict[str, Any],  # of `resolve_sampling`: what all frames have in common
     spacing: float = 1.0,  # of the times
 ) -> str:
-    "What a film of a reverse process shows: the end of its title"
+    "The end of a film's title: how it was sampled"
     asked = _describe_label(diffusion, label, process.get("guidance_scale"))
     steps = _describe_steps(process.get("sampling_timesteps"), process.get("rule"))
     spaced = "" if spacing == 1 else f"spacing {spacing:g}"
@@ -286,7 +288,7 @@ def sample_film(
     data: Tensor | None = None,  # points: drawn in gray underneath
     progress: Callable[..., Iterable[Step]] = _silently,  # (steps, total=…) -> the steps
 ) -> Film:
-    "The film of a reverse process, from x_T to x_0, by default as the model's card recommends"
+    "The film of a reverse process, by default sampled as the model's card recommends"
     diffusion = find_diffusion(model)
     n = _sample_count(diffusion, n)
     labels = _choose_labels(diffusion, label, n)
@@ -301,7 +303,7 @@ def sample_film(
 
 # %% ../nbs/50_films.ipynb #74e7be91
 def _find_schedule(schedule: str | Callable) -> tuple[str | None, Callable]:
-    "The name of a schedule, if it has one, and its function of T; a `ValueError` if there is none"
+    "A schedule's name, or None, and its function of T; a `ValueError` for an unknown name"
     for name, known in schedules.items():
         if schedule == name or schedule is known: return name, known
     if callable(schedule): return None, schedule
@@ -347,7 +349,7 @@ def _schedule_figure(betas: Tensor) -> Any:  # (T,) -> matplotlib Figure
 
 # %% ../nbs/50_films.ipynb #ceb425dc
 def schedule_film(
-    schedule: str = "cosine",  # a name in `schedules`; each uses the numbers below that are its own
+    schedule: str = "cosine",  # a name in `schedules`; it uses only its own options below
     num_timesteps: int = 100,  # T
     s: float = 0.008,  # cosine: the offset
     start: float = 1e-4,  # linear: β₁ at T = 1000
@@ -378,15 +380,15 @@ def _draw_end(x: Tensor, labels: Tensor | None) -> Any:  # PIL image or matplotl
 def _compare(
     diffusion: GaussianDiffusion,
     choices: dict[str, dict[str, Any]],  # caption: options of `resolve_sampling`
-    shared: dict[str, Any],  # the options that all have in common
-    title: str,  # what all have in common is added to it
+    shared: dict[str, Any],  # the options in common
+    title: str,  # the options in common are added to it
     *,
     label: int | str,
     seed: int,
     n: int | None,
     progress: Callable[..., Iterable[Step]],
 ) -> Film:
-    "The samples of each choice, all from the same noise"
+    "A film of samples, one frame for each choice, all from the same noise"
     if not choices: raise ValueError("there must be at least one choice to show")
     n = _sample_count(diffusion, n)
     labels = _choose_labels(diffusion, label, n)
@@ -413,7 +415,7 @@ def guidance_film(
     n: int | None = None,  # samples; by default 16 images or 500 points
     progress: Callable[..., Iterable[Step]] = _silently,  # (steps, total=…) -> the steps
 ) -> Film:
-    "One seed at many scales of guidance"
+    "A film of samples at many guidance scales, all from the same noise"
     diffusion = find_diffusion(model)
     if not diffusion.num_classes:
         raise ValueError("guidance needs a model with labels, such as numbers_guided or shapes")
@@ -434,7 +436,7 @@ def ddim_film(
     n: int | None = None,  # samples; by default 16 images or 500 points
     progress: Callable[..., Iterable[Step]] = _silently,  # (steps, total=…) -> the steps
 ) -> Film:
-    "One seed in more and more DDIM steps"
+    "A film of samples by more and more DDIM steps, all from the same noise"
     diffusion = find_diffusion(model)
     T = diffusion.num_timesteps
     counts = list(counts)

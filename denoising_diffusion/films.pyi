@@ -22,16 +22,16 @@ class Film(NamedTuple):
         ...
 
     def to_html(self) -> str:
-        """A piece of HTML that holds all it needs: images, slider, play button, loop and speed"""
+        """Self-contained HTML: the images, with slider, play button, loop and speed"""
 
     def save(self, path: str | Path) -> Path:
         """Write a film as a page that opens in any browser, offline"""
 
 def make_film(steps: Iterable[Step], diffusion: GaussianDiffusion | None=None, *, title: str='The reverse process', headings: tuple[str, str]=('noisy x<sub>t</sub>', 'estimate x̂<sub>0</sub>'), data: Tensor | None=None, labels: Tensor | Sequence[int | str] | None=None, ncols: int | None=None) -> Film:
-    """A film of a trajectory: each x_t beside the x̂_0 that was estimated from it"""
+    """A film of a trajectory: each x_t beside the x̂_0 estimated from it"""
 
 def sample_film(model: str | Path | GaussianDiffusion, n: int | None=None, label: int | str=-1, *, rule: Callable[..., Any] | str | None=None, sampling_timesteps: int | Sequence[int] | None=None, eta: float | None=None, spacing: float | None=None, guidance_scale: float | None=None, seed: int=0, data: Tensor | None=None, progress: Callable[..., Iterable[Step]]=...) -> Film:
-    """The film of a reverse process, from x_T to x_0, by default as the model's card recommends"""
+    """The film of a reverse process, by default sampled as the model's card recommends"""
 
 def forward_film(data: Tensor, schedule: str | Callable[..., Any]='cosine', num_timesteps: int=100, seed: int=0, progress: Callable[..., Iterable[Step]]=...) -> Film:
     """The film of the forward process, from x_0 to x_T"""
@@ -40,7 +40,7 @@ def schedule_film(schedule: str='cosine', num_timesteps: int=100, s: float=0.008
     """A film of one frame: the curves of a schedule"""
 
 def guidance_film(model: str | Path | GaussianDiffusion, scales: Iterable[float]=(0, 0.5, 1, 1.5, 2, 3, 4, 6, 10), *, sampling_timesteps: int=20, label: int | str=-1, seed: int=0, n: int | None=None, progress: Callable[..., Iterable[Step]]=...) -> Film:
-    """One seed at many scales of guidance"""
+    """A film of samples at many guidance scales, all from the same noise"""
 
 def ddim_film(model: str | Path | GaussianDiffusion, counts: Iterable[int]=(1, 2, 3, 5, 10, 20, 50, 100), *, eta: float=0.0, guidance_scale: float | None=None, label: int | str=-1, seed: int=0, n: int | None=None, progress: Callable[..., Iterable[Step]]=...) -> Film:
-    """One seed in more and more DDIM steps"""
+    """A film of samples by more and more DDIM steps, all from the same noise"""

@@ -25,7 +25,7 @@ from .files import warn_user
 
 # %% ../nbs/23_images.ipynb #21225b66
 def _gray_bytes(image: Image.Image) -> Image.Image:
-    "An image of 16-bit gray as bytes; with alpha, if one shade is see-through"
+    "A 16-bit gray image as bytes; with alpha, if one shade is transparent"
     values, key = np.asarray(image), image.info.get("transparency")
     scaled = np.rint(values.clip(0, 65535) / 257)
     gray = Image.fromarray(scaled.astype(np.uint8))
@@ -35,7 +35,7 @@ def _gray_bytes(image: Image.Image) -> Image.Image:
     return gray
 
 def _to_rgba(image: Image.Image) -> Image.Image:
-    "An image of any mode as RGBA, turned as its camera noted"
+    "An image of any mode as RGBA, upright by its EXIF orientation"
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"): image = _gray_bytes(image)
     return image.convert("RGBA")
@@ -51,9 +51,9 @@ def _to_rgb(color: str) -> tuple[int, ...]:
 
 def flatten_image(
     image: Image.Image,  # of any mode and size
-    background: str = "white",  # color under what is see-through
+    background: str = "white",  # color of transparent parts
 ) -> Image.Image:  # RGB, upright
-    "An image upright, on a background"
+    "The image as RGB, upright and on a background"
     color = _to_rgb(background)
     image = _to_rgba(image)
     canvas = Image.new("RGBA", image.size, color)
@@ -62,7 +62,7 @@ def flatten_image(
 
 # %% ../nbs/23_images.ipynb #f4a2a397
 def _foreground(pixels: np.ndarray, tolerance: int) -> np.ndarray:  # (H, W) bool
-    "Where RGBA pixels (H, W, 4) aren't see-through; if all are opaque, where they aren't backdrop"
+    "Which RGBA pixels (H, W, 4) aren't transparent or, if all are opaque, aren't backdrop"
     alpha = pixels[..., 3]
     if alpha.min() <= tolerance: return alpha > tolerance
     rgb = pixels[..., :3].astype(np.int16)
@@ -82,9 +82,9 @@ def _bounding_box(image: Image.Image, tolerance: int = 16) -> tuple[int, int, in
 
 def subject_box(
     image: Image.Image,  # of any mode and size
-    tolerance: int = 16,  # alpha, or difference from the backdrop, that still is nothing, 0 … 255
+    tolerance: int = 16,  # largest alpha or difference that still counts as backdrop, 0 … 255
 ) -> tuple[int, int, int, int]:  # left, upper, right, lower, in pixels of the upright image
-    "The smallest box around the subject of an image, or all of it where none stands out"
+    "The smallest box around the subject of an image; the whole image if nothing stands out"
     if not 0 <= tolerance <= 255:
         raise ValueError(f"tolerance must lie in 0 … 255, not {tolerance}")
     image = _to_rgba(image)
@@ -107,7 +107,7 @@ def _cut_square(
     corner: tuple[float, float],  # left and upper edge of the square, maybe beyond the image
     side: float,  # of the square, in the image's pixels
     size: int,  # side of the result
-    color: tuple[int, ...],  # beyond the image
+    color: tuple[int, ...],  # of what lies beyond the image
 ) -> Image.Image:
     "A square of an image at another size"
     left, upper = corner
@@ -126,12 +126,12 @@ def _cut_square(
 def square_image(
     image: Image.Image,  # of any mode and size
     size: int,  # side of the result in pixels
-    background: str = "white",  # color under what is see-through and beyond the image's edges
+    background: str = "white",  # color of transparent parts and beyond the image's edges
     *,
     crop: bool = False,  # cut to the subject?
-    margin: float = 0.05,  # with `crop`: room around what stands out, as a share of the side
+    margin: float = 0.05,  # with `crop`: room around the subject, as a share of the side
 ) -> Image.Image:  # RGB, (size, size)
-    "An image upright, on a background, as a square of one size: all of it, or its subject"
+    "The image, or its subject, upright and on a background, as a square of `size` pixels"
     _check_square(size, margin)
     color = _to_rgb(background)
     image = _to_rgba(image)
@@ -143,7 +143,7 @@ def square_image(
     return _cut_square(flatten_image(image, background), corner, side, int(size), color)
 
 def _check_square(size: Any, margin: float) -> None:
-    "A `ValueError` if an image can't be made a square of this size and margin"
+    "Raise a `ValueError` if no square has this size and margin"
     if not isinstance(size, Real) or size < 1 or size != int(size):
         raise ValueError(f"size must be a whole number, at least 1 pixel, not {size!r}")
     if not 0 <= margin < 0.5:
@@ -154,7 +154,7 @@ _suffixes = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
 _formats = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
 
 def _find_folder(folder: str | Path) -> Path:
-    "The path of a folder, or a `ValueError` if there is none"
+    "The path of a folder; a `ValueError` if there is none"
     path = Path(folder).expanduser()
     if not path.is_dir(): raise ValueError(f"{path} is not a folder")
     return path
@@ -167,33 +167,33 @@ def _image_files(folder: Path) -> list[Path]:
     return sorted(path for path in named if is_file(path) and not is_hidden(path))
 
 def _read_square(path: Path, size: int, *options: Any, **named_options: Any) -> np.ndarray | str:
-    "The pixels (size, size, 3) of a file as a square, or why there are none"
+    "The pixels (size, size, 3) of a file as a square, or the reason why there are none"
     try:
         with Image.open(path, formats=_formats) as image:
             return np.array(square_image(image, size, *options, **named_options))
     except (Image.DecompressionBombError, MemoryError):
         return "too large"
-    except Exception:  # a damaged file makes its reader raise anything
+    except Exception:  # a damaged file may raise any error
         return "broken"
 
 # %% ../nbs/23_images.ipynb #f8d61bf3
 def _display_name(path: Path, folder: str | Path) -> str:
-    "A file's name as seen from a folder, fit to be printed"
+    "A file's path relative to a folder, as printable text"
     name = path.relative_to(folder) if path.is_relative_to(folder) else path
     return name.as_posix().encode(errors="replace").decode()
 
 class ImageFolder(NamedTuple):
-    "What was read from a folder of images, where each came from, and what was left out"
+    "The images of a folder, their paths, and the files that were left out"
     images: Tensor  # (N, 3, size, size) uint8
     paths: list[Path]  # the file of each image
     skipped: dict[Path, str]  # other files: "broken", "too large", "blank" or "the same as …"
 
     def summary(
         self,
-        folder: str | Path = "",  # names are given as seen from here
-        most: int = 20,  # files that are named
+        folder: str | Path = "",  # names are given relative to it
+        most: int = 20,  # how many files are named
     ) -> str:
-        "What was left out, and why"
+        "A text that says which files were left out, and why"
         shown = list(self.skipped.items())[:most]
         text = ", ".join(f"{_display_name(path, folder)} ({why})" for path, why in shown)
         num_more = len(self.skipped) - len(shown)
@@ -209,11 +209,11 @@ def read_folder(
     folder: str | Path,  # searched with its sub-folders, in the order of the paths
     size: int,  # side of the images in pixels
     *,
-    background: str = "white",  # color under what is see-through and beyond the images' edges
+    background: str = "white",  # color of transparent parts and beyond the images' edges
     crop: bool = False,  # cut each to its subject?
     margin: float = 0.05,  # with `crop`: room around the subject, as a share of the side
     keep_blank: bool = False,  # keep images of one color?
-    keep_duplicates: bool = True,  # keep images that equal an earlier one, as squares?
+    keep_duplicates: bool = True,  # keep images whose square equals an earlier one?
 ) -> ImageFolder:
     "All PNG, JPEG, GIF, WebP and BMP images of a folder as squares of one size"
     _check_square(size, margin)
@@ -237,7 +237,7 @@ def read_folder(
 def images_from_folder(
     folder: str | Path,  # searched with its sub-folders, in the order of the paths
     size: int,  # side of the images in pixels
-    **kwargs: Any,  # those of `read_folder`
+    **kwargs: Any,  # options of `read_folder`
 ) -> Tensor:  # (N, 3, size, size) uint8
     "All images of a folder as squares of one size; a warning names what is left out"
     found = read_folder(folder, size, **kwargs)
@@ -265,11 +265,11 @@ def labelled_images_from_folder(
     folder: str | Path,  # with a sub-folder of images for each label
     size: int,  # side of the images in pixels
     *,
-    background: str = "white",  # color under what is see-through and beyond the images' edges
+    background: str = "white",  # color of transparent parts and beyond the images' edges
     crop: bool = False,  # cut each to its subject?
     margin: float = 0.05,  # with `crop`: room around the subject, as a share of the side
 ) -> tuple[Tensor, Tensor, list[str]]:  # images (N, 3, size, size), labels in 1 … K, K names
-    "The images of a folder's sub-folders, uint8, labeled int64 by where they lie"
+    "The images of a folder's sub-folders, uint8, with labels int64 that number the sub-folders"
     folder = _find_folder(folder)
     names = _label_names(folder)
     options = dict(background=background, crop=crop, margin=margin)
@@ -280,14 +280,14 @@ def labelled_images_from_folder(
 
 # %% ../nbs/23_images.ipynb #6d902b65
 def _first_equal(images: Tensor) -> list[int]:
-    "For each image the place of the first one that equals it to the pixel"
+    "For each image the index of the first one with equal pixels"
     hashes = [hashlib.sha256(x.contiguous().numpy()).digest() for x in images.cpu()]
     first = {}
     for i, digest in enumerate(hashes): first.setdefault(digest, i)
     return [first[digest] for digest in hashes]
 
 def _first_alike(images: Tensor, tolerance: float) -> list[int]:
-    "For each image the place of the first one whose thumbnail is like its own"
+    "For each image the index of the first one with a similar thumbnail"
     if not len(images): return []
     parts = [F.adaptive_avg_pool2d(x.float(), 8).flatten(1) for x in images.split(500)]
     thumbnails = torch.cat(parts).double()
@@ -306,8 +306,8 @@ def _first_alike(images: Tensor, tolerance: float) -> list[int]:
 def find_duplicates(
     images: Tensor,  # (N, C, H, W) uint8
     tolerance: float = 0.0,  # root mean square difference of thumbnails, 0 … 255; 0: equal pixels
-) -> list[list[int]]:  # groups of two places or more, each in order
-    "Which images are equal, or nearly so?"
+) -> list[list[int]]:  # groups of two or more indices, each in order
+    "Groups of images that are equal or nearly equal"
     if images.ndim != 4 or images.dtype != torch.uint8:
         given = f"{tuple(images.shape)} {images.dtype}"
         raise ValueError(f"images must be (N, C, H, W) uint8, not {given}")

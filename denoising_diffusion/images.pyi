@@ -5,22 +5,22 @@ from torch import Tensor
 from typing import NamedTuple
 
 def flatten_image(image: Image.Image, background: str='white') -> Image.Image:
-    """An image upright, on a background"""
+    """The image as RGB, upright and on a background"""
 
 def subject_box(image: Image.Image, tolerance: int=16) -> tuple[int, int, int, int]:
-    """The smallest box around the subject of an image, or all of it where none stands out"""
+    """The smallest box around the subject of an image; the whole image if nothing stands out"""
 
 def square_image(image: Image.Image, size: int, background: str='white', *, crop: bool=False, margin: float=0.05) -> Image.Image:
-    """An image upright, on a background, as a square of one size: all of it, or its subject"""
+    """The image, or its subject, upright and on a background, as a square of `size` pixels"""
 
 class ImageFolder(NamedTuple):
-    """What was read from a folder of images, where each came from, and what was left out"""
+    """The images of a folder, their paths, and the files that were left out"""
     images: Tensor
     paths: list[Path]
     skipped: dict[Path, str]
 
     def summary(self, folder: str | Path='', most: int=20) -> str:
-        """What was left out, and why"""
+        """A text that says which files were left out, and why"""
 
 def read_folder(folder: str | Path, size: int, *, background: str='white', crop: bool=False, margin: float=0.05, keep_blank: bool=False, keep_duplicates: bool=True) -> ImageFolder:
     """All PNG, JPEG, GIF, WebP and BMP images of a folder as squares of one size"""
@@ -29,7 +29,7 @@ def images_from_folder(folder: str | Path, size: int, *, background: str='white'
     """All images of a folder as squares of one size; a warning names what is left out"""
 
 def labelled_images_from_folder(folder: str | Path, size: int, *, background: str='white', crop: bool=False, margin: float=0.05) -> tuple[Tensor, Tensor, list[str]]:
-    """The images of a folder's sub-folders, uint8, labeled int64 by where they lie"""
+    """The images of a folder's sub-folders, uint8, with labels int64 that number the sub-folders"""
 
 def find_duplicates(images: Tensor, tolerance: float=0.0) -> list[list[int]]:
-    """Which images are equal, or nearly so?"""
+    """Groups of images that are equal or nearly equal"""

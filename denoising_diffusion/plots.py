@@ -47,7 +47,7 @@ def _tile(
 
 # %% ../nbs/32_plots.ipynb #e6a318bb
 def _float_images(images: Tensor) -> Tensor:
-    "A batch of images on the CPU, or a `ValueError`"
+    "A batch of images on the CPU; a `ValueError` if they aren't floats"
     check_images(images, in_range=False)
     if not images.is_floating_point():
         raise ValueError(f"images must be floats in [-1, 1], not {images.dtype}")
@@ -64,7 +64,7 @@ def _to_pil(image: Tensor) -> "PILImage":
 
 def image_grid(
     images: Tensor,  # (N, C, H, W) in [-1, 1] with 1 or 3 channels; what lies outside is clamped
-    ncols: int | None = None,  # images in a row; by default as many as rows
+    ncols: int | None = None,  # images in a row; by default as many as there are rows
     *,
     pad: int = 2,  # white pixels around each image
     scale: int = 1,  # each pixel is drawn as a square of this side
@@ -89,7 +89,7 @@ def new_figure(
     height: float,  # inches
     **kwargs: Any,  # of matplotlib's `Figure`
 ) -> "Figure":
-    "A white figure that pyplot doesn't know, and that shows itself in a notebook"
+    "A white figure outside pyplot, which notebooks display"
     from matplotlib.figure import Figure
     fig = Figure((width, height), facecolor="white", **kwargs)
     fig._repr_png_ = partial(_png, fig)
@@ -108,7 +108,7 @@ def _panels(n: int, ncols: int, width: float, height: float) -> tuple["Figure", 
     return fig, axs[:n]
 
 def _one_each(texts: Iterable[object] | None, n: int, kind: str) -> list[str]:
-    "A text for each of `n` images; empty ones if none are given"
+    "A text for each of `n` images; empty texts if none are given"
     if texts is None: return [""] * n
     texts = [str(text) for text in texts]
     if len(texts) != n: raise ValueError(f"{n} images need as many {kind}, not {len(texts)}")
@@ -121,7 +121,7 @@ def _rgb_pixels(images: Tensor, ncols: int | None = None, **kwargs: int) -> np.n
 # %% ../nbs/32_plots.ipynb #9fd35363
 def show_images(
     images: Tensor,  # (N, C, H, W) in [-1, 1] with 1 or 3 channels
-    ncols: int | None = None,  # images in a row; by default as many as rows
+    ncols: int | None = None,  # images in a row; by default as many as there are rows
     titles: Iterable[object] | None = None,  # one for each image
     *,
     size: float = 1.0,  # width of an image in inches
@@ -182,9 +182,9 @@ def contact_sheet(
     names: Iterable[str | Path] | None = None,  # a file or a name for each
     ncols: int = 10,  # images in a row
     *,
-    scale: int | None = None,  # side of a pixel; by default such that an image is 64 wide or more
+    scale: int | None = None,  # side of a pixel; by default an image is at least 64 wide
 ) -> "Figure":
-    "Images with their numbers, from 0 on, and their names below them"
+    "A figure of images, each with its index and its name below it"
     n, _, _, width = check_images(images, in_range=False).shape
     names = [Path(name).name for name in _one_each(names, n, "names")]
     if scale is None: scale = math.ceil(64 / width)
@@ -198,7 +198,7 @@ def contact_sheet(
 
 # %% ../nbs/32_plots.ipynb #b0bce206
 def _check_points(points: Tensor | np.ndarray, name: str = "points") -> Tensor:
-    "Points on the CPU, or a `ValueError`"
+    "Points on the CPU; a `ValueError` unless they are (N, 2) and finite"
     points = torch.as_tensor(points).detach().cpu().float()
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f"{name} must have shape (N, 2), not {tuple(points.shape)}")
@@ -280,12 +280,12 @@ def plot_points(
     limit: float | None = None,  # the window is ±limit; by default at least 1.2
     size: float = 2.2,  # side of a panel in inches
 ) -> "Figure":
-    "Panels of points in one window"
+    "A figure with panels of points, all with the same axes"
     if isinstance(panels, Tensor) and panels.ndim == 2: panels = [panels]
     if not isinstance(panels, dict): panels = dict(enumerate(panels))
     titles = [key if isinstance(key, str) else "" for key in panels]
     sets = [_check_points(points) for points in panels.values()]
-    if not sets: raise ValueError("there are no points to draw: panels are empty")
+    if not sets: raise ValueError("there are no points to draw: panels is empty")
     if data is not None: data = _check_points(data, "data")
     labels_of_each = _panel_labels(labels, len(sets))
     limit = _choose_limit(sets, limit)
@@ -300,10 +300,10 @@ def plot_points(
 
 # %% ../nbs/32_plots.ipynb #16271253
 def _check_steps(steps: Iterable[Step]) -> list[Step]:
-    "A list of steps, of which at least one"
+    "The steps as a list; a `ValueError` if there are none"
     steps = list(steps)
     if not steps:
-        raise ValueError("there are no steps to draw; a generator that was used up gives none")
+        raise ValueError("there are no steps to draw: steps is empty, or a used-up generator")
     return steps
 
 def _evenly_spaced(steps: Sequence[Step], num: int) -> list[Step]:
@@ -355,7 +355,7 @@ def plot_steps(
     ncols: int | None = None,  # images: images in a row of each grid
     size: float = 1.5,  # side of a panel in inches
 ) -> "Figure":
-    "Each noisy x_t, and below it the x̂_0 that was estimated from it, step by step"
+    "A figure of steps: each noisy x_t, and below it the x̂_0 estimated from it"
     steps = _evenly_spaced(_check_steps(steps), num_columns)
     are_points = steps[0].x.ndim == 2
     width, height = (1, 1) if are_points else image_grid(steps[0].x, ncols).size
@@ -431,9 +431,9 @@ def points_frames(
 # %% ../nbs/32_plots.ipynb #3e6be6f5
 def image_frames(
     steps: Iterable[Step],  # of a reverse process of images (N, C, H, W)
-    ncols: int | None = None,  # images in a row; by default as many as rows
+    ncols: int | None = None,  # images in a row; by default as many as there are rows
     *,
-    scale: int | None = None,  # side of a pixel; by default such that a grid is 200 wide or more
+    scale: int | None = None,  # side of a pixel; by default a grid is at least 200 wide
 ) -> "list[PILImage]":  # one for each step
     "Frames of image grids: x_t on the left, and on the right the x̂_0 estimated from it"
     steps = _check_steps(steps)
@@ -474,7 +474,7 @@ def save_image(
 
 # %% ../nbs/32_plots.ipynb #e738cdc7
 def _check_frames(frames: Iterable["PILImage"]) -> "list[PILImage]":
-    "A list of frames, at least one and all of one size"
+    "The frames as a list; a `ValueError` unless there are some, all of one size"
     frames = list(frames)
     if not frames: raise ValueError("there are no frames to save")
     sizes = {frame.size for frame in frames}
@@ -487,7 +487,7 @@ def save_gif(
     fps: float = 20,  # frames a second, at most 50
     hold: float = 1.0,  # seconds for which the last frame stays
 ) -> Path:  # `path`
-    "Write frames as an animation that repeats forever"
+    "Write frames as a GIF that repeats forever"
     frames = _check_frames(frames)
     if not 0 < fps <= 50: raise ValueError(f"fps must be positive and at most 50, not {fps!r}")
     if not hold >= 0: raise ValueError(f"hold must be 0 or more, not {hold!r}")

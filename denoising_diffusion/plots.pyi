@@ -11,19 +11,19 @@ def image_grid(images: Tensor, ncols: int | None=None, *, pad: int=2, scale: int
     """A batch of images as one PIL image"""
 
 def new_figure(width: float, height: float, **kwargs: Any) -> Figure:
-    """A white figure that pyplot doesn't know, and that shows itself in a notebook"""
+    """A white figure outside pyplot, which notebooks display"""
 
 def show_images(images: Tensor, ncols: int | None=None, titles: Iterable[object] | None=None, *, size: float=1.0) -> Figure:
     """A batch of images as a figure, with a title above each"""
 
 def contact_sheet(images: Tensor, names: Iterable[str | Path] | None=None, ncols: int=10, *, scale: int | None=None) -> Figure:
-    """Images with their numbers, from 0 on, and their names below them"""
+    """A figure of images, each with its index and its name below it"""
 
 def plot_points(panels: Tensor | Sequence[Tensor] | dict[str, Tensor], data: Tensor | None=None, labels: Tensor | Sequence[Any] | None=None, *, ncols: int | None=None, limit: float | None=None, size: float=2.2) -> Figure:
-    """Panels of points in one window"""
+    """A figure with panels of points, all with the same axes"""
 
 def plot_steps(steps: Iterable[Step], num_columns: int=6, *, data: Tensor | None=None, labels: Tensor | Sequence[int | str] | None=None, limit: float | None=None, ncols: int | None=None, size: float=1.5) -> Figure:
-    """Each noisy x_t, and below it the x̂_0 that was estimated from it, step by step"""
+    """A figure of steps: each noisy x_t, and below it the x̂_0 estimated from it"""
 
 def points_frames(steps: Iterable[Step], *, data: Tensor | None=None, labels: Tensor | Sequence[int | str] | None=None, limit: float | None=None, size: int=300, titles: bool=True) -> list[PILImage]:
     """Frames of points: x_t on the left, and on the right the x̂_0 estimated from it"""
@@ -35,4 +35,4 @@ def save_image(image: PILImage | Figure, path: str | Path) -> Path:
     """Write a PIL image or a matplotlib figure to a file"""
 
 def save_gif(frames: Iterable[PILImage], path: str | Path, fps: float=20, hold: float=1.0) -> Path:
-    """Write frames as an animation that repeats forever"""
+    """Write frames as a GIF that repeats forever"""

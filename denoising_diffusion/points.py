@@ -18,7 +18,7 @@ from torch import Tensor
 
 # %% ../nbs/21_points.ipynb #33dbacec
 def _to_square(across: Tensor, up: Tensor, low: float, high: float) -> Tensor:
-    "Stack two coordinates and map `low` … `high` to -1 … 1, the same way for both"
+    "Two coordinates as points, both mapped from `low` … `high` to -1 … 1"
     points = torch.stack([across, up], -1)
     scale = 2 / (high - low)
     return (points - low) * scale - 1
@@ -105,7 +105,7 @@ def make_moons(
     noise: float = 0.0,  # standard deviation of the Gaussian blur
     generator: torch.Generator | None = None,
 ) -> Tensor:  # (n, 2) float32
-    "Random points of two half circles that reach into one another"
+    "Random points of two interlocking half circles"
     return _sample("moons", n, noise, generator)
 
 # %% ../nbs/21_points.ipynb #de6b2d42
@@ -123,7 +123,7 @@ def make_shapes(
 
 # %% ../nbs/21_points.ipynb #eec9858d
 class _Polyline(NamedTuple):
-    "A curve as straight pieces"
+    "A curve as a chain of straight pieces"
     tree: Any  # a `scipy.spatial.cKDTree`, which finds the nearest joint
     joints: np.ndarray  # (J, 2)
     before: np.ndarray  # (J, 2), the joint before each, or at an arc's start itself

@@ -12,7 +12,7 @@ def make_s_curve(n: int, *, noise: float=0.0, generator: torch.Generator | None=
     """Random points of an S of two three-quarter circles"""
 
 def make_moons(n: int, *, noise: float=0.0, generator: torch.Generator | None=None) -> Tensor:
-    """Random points of two half circles that reach into one another"""
+    """Random points of two interlocking half circles"""
 
 def make_shapes(n_each: int, *, noise: float=0.0, generator: torch.Generator | None=None) -> tuple[Tensor, Tensor]:
     """Spiral (label 1), s-curve (2) and moons (3) as one labeled set, in this order"""

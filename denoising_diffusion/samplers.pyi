@@ -16,7 +16,7 @@ class _Sampler(NamedTuple):
 
 samplers: dict[str, _Sampler]
 
-def sampler_rule(name: str, eta: float=0.0) -> Callable[..., Any]:
+def sampler_rule(name: str, eta: float | None=None) -> Callable[..., Any]:
     """The rule of the sampler `name` with this η"""
 
 def resolve_sampling(diffusion: GaussianDiffusion, labels: Labels | None=None, *, rule: Callable[..., Any] | str | None=None, sampling_timesteps: int | Sequence[int] | None=None, eta: float | None=None, spacing: float | None=None, guidance_scale: float | None=None) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def fit(
     desc: str = "fit",  # stands before the progress bar
     progress: bool = True,
 ) -> None:
-    "Train `parameters` on shuffled batches, drawn by torch's global random numbers, in one cycle"
+    "Train `parameters` on batches shuffled by torch's global generator, with `one_cycle`"
     from tqdm.auto import tqdm
     if num_epochs < 1: raise ValueError(f"num_epochs must be at least 1, not {num_epochs!r}")
     opt = optimizer(parameters)
@@ -73,28 +73,28 @@ def fit(
 _adam = partial(torch.optim.Adam, betas=(0.9, 0.99))
 
 class Training(_TrainingState):
-    "The options of `train`, and all that changes in the course of a training"
+    "The options of `train`, and the state of its training"
     def __init__(
         self,
         diffusion: GaussianDiffusion,  # its network is an nn.Module, and is trained
         *,
-        num_epochs: int,  # in the whole training, those before a resume included
+        num_epochs: int,  # in the whole training, including those before a resume
         batch_size: int = 64,  # not used for a DataLoader
         lr: float = 2e-3,  # the highest learning rate
         optimizer: Callable[..., Optimizer] = _adam,  # called as (parameters, lr=…)
         lr_schedule: Callable[[float], float] | None = one_cycle,  # 0 … 1 -> factor; None: 1
-        prob_uncond: float = 0.2,  # how often a label is replaced by 0, "unconditioned"
+        prob_uncond: float = 0.2,  # how often a label is replaced by 0, "no label"
         ema_decay: float | None = 0.999,  # of the averaged weights; None or 0: no average
-        grad_clip: float | None = 1.0,  # longer gradients are shortened to this; None or 0: none
+        grad_clip: float | None = 1.0,  # the gradient's largest length; None or 0: no limit
         loss: Callable[[Tensor, Tensor], Tensor] = F.mse_loss,  # (output, target) -> its mean
-        time_weights: Tensor | None = None,  # (T,) how often each time is drawn; None: all alike
+        time_weights: Tensor | None = None,  # (T,) how often to draw each time; None: evenly
         augment: Callable[[Tensor], Tensor] | None = None,  # changes each batch (B, *data_shape)
         checkpoint: str | Path | None = None,  # a file, written after each epoch
-        checkpoint_steps: int | None = None,  # … and within epochs, each time after so many steps
+        checkpoint_steps: int | None = None,  # … and within epochs, whenever so many steps are done
         resume: bool | str | Path = False,  # True: from `checkpoint`, if it exists; or another file
         dtype: torch.dtype | None = None,  # of autocast, such as torch.bfloat16; not of the weights
         device: torch.device | str | None = None,  # None: a GPU, the diffusion's own or the fastest
-        seed: int | None = None,  # of all but the first weights (torch.manual_seed); None: drawn
+        seed: int | None = None,  # of all but the initial weights; None: a random one
         after_epoch: Callable[[GaussianDiffusion, int], Any] | None = None,  # (…, epochs done)
         progress: bool = True,  # show a progress bar
     ):
@@ -109,7 +109,7 @@ def train(
     train_data: Tensor | tuple | DataLoader,  # (N, *data_shape), or with labels (N,), or a loader
     val_data: Tensor | tuple | DataLoader | None = None,  # for `val_loss`, after each epoch
     *,
-    num_epochs: int,  # in the whole training, those before a resume included
+    num_epochs: int,  # in the whole training, including those before a resume
     **kwargs: Any,
 ) -> History:
     "Train the network of `diffusion` on `train_data` (arXiv 2006.11239, algorithm 1)"
@@ -162,13 +162,13 @@ def batched_metric(
             size = len(batch[0])
             total = total + metric(*batch) * size
             count += size
-    if count == 0: raise ValueError("there are no data to take a mean over")
+    if count == 0: raise ValueError("data is empty, so it has no mean")
     return float(total / count)
 
 # %% ../nbs/31_training.ipynb #4ffcc8c9
 @contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
-    "`module` in eval mode inside a `with`; afterwards every part of it is as it was"
+    "A `with` block in which `module` is in eval mode; after it, each part has its old mode"
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try: yield
@@ -201,7 +201,7 @@ def _averaged(self: Training) -> AbstractContextManager[None]:
 
 @patch
 def validate(self: Training, val_data: Tensor | tuple | DataLoader | None) -> float | None:
-    "The loss of the averaged weights on `val_data`, if there are any"
+    "The loss of the averaged weights on `val_data`; None without data"
     if val_data is None: return None
     with self._averaged(): return batched_loss(self.diffusion, val_data, loss=self.loss)
 
@@ -240,29 +240,29 @@ def take_step(
 def random_flip(
     x: Tensor,  # (B, C, H, W)
 ) -> Tensor:  # (B, C, H, W)
-    "Each image as it is or mirrored left to right, by torch's global random numbers"
+    "The images, each mirrored left to right with probability 1/2 by torch's global generator"
     mirrored = torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5
     return torch.where(mirrored, x.flip(-1), x)
 
 # %% ../nbs/31_training.ipynb #2ad19ce8
 @patch
 def _check_finite(self: Training, value: Tensor, what: str = "the loss is") -> None:
-    "A `FloatingPointError` that says where the training broke down, if `value` is not finite"
+    "Raise a `FloatingPointError` that says where the training failed, if `value` is not finite"
     if value.isfinite().all(): return
     place = f"step {self.step + 1} of {self.num_steps} (epoch {len(self.history) + 1})"
     raise FloatingPointError(
         f"{what} not finite at {place}, learning rate {self.learning_rate:.3g}; last good "
-        f"checkpoint: {self.last_checkpoint}. Try a smaller lr or grad_clip, or look at the data.")
+        f"checkpoint: {self.last_checkpoint}. Try a smaller lr or grad_clip, or check the data.")
 
 @patch(as_prop=True)
 def learning_rate(self: Training) -> float:
-    "That of the last step"
+    "The learning rate of the last step"
     return self.opt.param_groups[0]["lr"]
 
 # %% ../nbs/31_training.ipynb #6df80744
 @patch
 def check_weights(self: Training) -> None:
-    "A `FloatingPointError` if a loss of this epoch, or a weight, is not finite"
+    "Raise a `FloatingPointError` if a loss of this epoch, or a weight, is not finite"
     self._check_finite(self.epoch_state.total)
     largest = [p.detach().abs().max() for p in self.params]
     self._check_finite(torch.stack(largest), "a weight is")
@@ -270,18 +270,18 @@ def check_weights(self: Training) -> None:
 # %% ../nbs/31_training.ipynb #f2e48dd9
 @patch
 def backward(self: Training, x: Tensor, labels: Tensor | None) -> Tensor:
-    "Gradients of the mean loss over a batch, in parts where memory holds no more; that loss"
+    "Compute the gradients of a batch's mean loss, in parts if memory is short; returns the loss"
     size = min(self.micro_batch or len(x), len(x))
     try: return self._backward_parts(x, labels, size)
     except torch.cuda.OutOfMemoryError:
         if size == 1: raise
     self.micro_batch = math.ceil(size / 2)
-    warn_user(f"no memory for a batch of {len(x)}: it goes through in parts of {self.micro_batch}")
+    warn_user(f"no memory for a batch of {len(x)}: it is processed in parts of {self.micro_batch}")
     return self.backward(x, labels)
 
 @patch
 def _backward_parts(self: Training, x: Tensor, labels: Tensor | None, size: int) -> Tensor:
-    "Gradients of the mean loss over a batch, `size` samples at a time; that loss"
+    "Compute the gradients of a batch's mean loss, `size` samples at a time; returns the loss"
     self.opt.zero_grad()
     total = torch.zeros((), device=x.device)
     for i in range(0, len(x), size):
@@ -295,7 +295,7 @@ def _backward_parts(self: Training, x: Tensor, labels: Tensor | None, size: int)
 # %% ../nbs/31_training.ipynb #d6c32eb9
 @patch(as_prop=True)
 def settings(self: Training) -> dict[str, Any]:
-    "The options that decide what the weights become, as plain values"
+    "The options that affect the weights, as plain values"
     others = "diffusion checkpoint checkpoint_steps resume device after_epoch progress".split()
     names = [name for name in signature(Training).parameters if name not in others]
     return _plain_settings({name: getattr(self, name) for name in names})
@@ -325,7 +325,7 @@ def save(self: Training) -> None:
 # %% ../nbs/31_training.ipynb #978a5c99
 @patch
 def load_state_dict(self: Training, state: dict[str, Any], path: str | Path) -> None:
-    "Go back to where a checkpoint was written; a `ValueError` if it belongs to something else"
+    "Restore the state of a checkpoint; a `ValueError` if it is of another training"
     check_fingerprint(state, self.diffusion, path)
     _check_settings(state, self.settings, path)
     self.diffusion.load_state_dict(state["model"])
@@ -350,7 +350,7 @@ def begin(
     self: Training,
     num_batches: int,  # in an epoch
 ) -> None:
-    "Start at the beginning, or where the checkpoint to resume was written"
+    "Start from the beginning, or from the checkpoint to resume"
     self.num_batches, self.num_steps = num_batches, num_batches * self.num_epochs
     path = _resume_path(self.resume, self.checkpoint)
     state = read_checkpoint(path) if path else {"settings": {}}
@@ -366,7 +366,7 @@ def run_epoch(
     batches: Batches,
     bar: Any,  # a tqdm bar that counts steps
 ) -> float:  # the mean loss
-    "One pass over the data, or the rest of one that was interrupted"
+    "Train for one epoch, or for the rest of an interrupted one"
     self.diffusion.train()
     epoch, device = self.epoch_state, self.diffusion.device
     epoch.total, epoch.of = torch.tensor(float(epoch.total), device=device), len(batches)
@@ -404,7 +404,7 @@ def end_epoch(self: Training, **values: float | None) -> None:
 def place(
     self: Training, data: Tensor | tuple | DataLoader | None, name: str,
 ) -> Tensor | tuple | DataLoader | None:
-    "`data` checked; on the diffusion's device, if they are tensors that fill less than half of it"
+    "`data`, checked; tensors are moved to the device if they fill less than half of it"
     if data is None: return None
     data, device = _check_data(self.diffusion, data, name), self.diffusion.device
     if isinstance(data, DataLoader): return data
@@ -426,9 +426,9 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 _ranges: dict[str, tuple[Callable[[Any], bool], str]] = {  # when one is right; what it must be
-    "num_epochs": (_is_count, "a whole number from 1 on"),
-    "batch_size": (_is_count, "a whole number from 1 on"),
-    "checkpoint_steps": (lambda steps: _is_count(steps or 1), "a whole number from 1 on"),
+    "num_epochs": (_is_count, "a whole number of at least 1"),
+    "batch_size": (_is_count, "a whole number of at least 1"),
+    "checkpoint_steps": (lambda steps: _is_count(steps or 1), "a whole number of at least 1"),
     "lr": (lambda lr: 0 < lr < math.inf, "above 0"),
     "prob_uncond": (lambda p: 0 <= p <= 1, "a probability in 0 … 1"),
     "ema_decay": (lambda decay: 0 <= (decay or 0) < 1, "in 0 ≤ ema_decay < 1, or None"),
@@ -437,7 +437,7 @@ _ranges: dict[str, tuple[Callable[[Any], bool], str]] = {  # when one is right; 
 
 @patch
 def _check_options(self: Training) -> None:
-    "A `ValueError` naming the first option that can't be right"
+    "Raise a `ValueError` naming the first option that can't be right"
     for name, (is_right, what) in _ranges.items():
         value = getattr(self, name)
         if not is_right(value): raise ValueError(f"{name} must be {what}, not {value!r}")
@@ -481,7 +481,7 @@ def _check_range(x: Tensor, name: str) -> None:
 def _check_data(
     diffusion: GaussianDiffusion, data: Tensor | tuple | DataLoader, name: str = "train_data",
 ) -> Tensor | tuple | DataLoader:
-    "`data` itself, or a `ValueError` if `diffusion` can't be trained or measured on it"
+    "`data` itself; a `ValueError` if `diffusion` can't be trained or measured on it"
     if isinstance(data, DataLoader): return _check_loader(data, name)
     x, labels = split_labels(data)
     shape = tuple(x.shape[1:])

@@ -14,10 +14,10 @@ def one_cycle(fraction: float) -> float:
     """From 1/25 up to 1 in the first quarter, then down to 0, along cosines (arXiv 1708.07120)"""
 
 def fit(parameters: Iterable[nn.Parameter], loss_of: Callable[[Tensor], Tensor], n: int, *, num_epochs: int, batch_size: int, lr: float, optimizer: Callable[..., Optimizer]=..., least: int=1, desc: str='fit', progress: bool=True) -> None:
-    """Train `parameters` on shuffled batches, drawn by torch's global random numbers, in one cycle"""
+    """Train `parameters` on batches shuffled by torch's global generator, with `one_cycle`"""
 
 class Training(_TrainingState):
-    """The options of `train`, and all that changes in the course of a training"""
+    """The options of `train`, and the state of its training"""
     diffusion: GaussianDiffusion
     num_epochs: int
     batch_size: int
@@ -43,24 +43,24 @@ class Training(_TrainingState):
         ...
 
     def validate(self, val_data: Tensor | tuple[Any, ...] | DataLoader[Any] | None) -> float | None:
-        """The loss of the averaged weights on `val_data`, if there are any"""
+        """The loss of the averaged weights on `val_data`; None without data"""
 
     def take_step(self, x: Tensor, labels: Tensor | None=None) -> Tensor:
         """One step of the optimizer on one batch"""
 
     @property
     def learning_rate(self) -> float:
-        """That of the last step"""
+        """The learning rate of the last step"""
 
     def check_weights(self) -> None:
-        """A `FloatingPointError` if a loss of this epoch, or a weight, is not finite"""
+        """Raise a `FloatingPointError` if a loss of this epoch, or a weight, is not finite"""
 
     def backward(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        """Gradients of the mean loss over a batch, in parts where memory holds no more; that loss"""
+        """Compute the gradients of a batch's mean loss, in parts if memory is short; returns the loss"""
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The options that decide what the weights become, as plain values"""
+        """The options that affect the weights, as plain values"""
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to resume; `torch.load` reads it with weights_only=True"""
@@ -69,19 +69,19 @@ class Training(_TrainingState):
         """Write the checkpoint, if there is to be one"""
 
     def load_state_dict(self, state: dict[str, Any], path: str | Path) -> None:
-        """Go back to where a checkpoint was written; a `ValueError` if it belongs to something else"""
+        """Restore the state of a checkpoint; a `ValueError` if it is of another training"""
 
     def begin(self, num_batches: int) -> None:
-        """Start at the beginning, or where the checkpoint to resume was written"""
+        """Start from the beginning, or from the checkpoint to resume"""
 
     def run_epoch(self, batches: Batches, bar: Any) -> float:
-        """One pass over the data, or the rest of one that was interrupted"""
+        """Train for one epoch, or for the rest of an interrupted one"""
 
     def end_epoch(self, **values: float | None) -> None:
         """Add the epoch to the history, save the checkpoint, and call `after_epoch`"""
 
     def place(self, data: Tensor | tuple[Any, ...] | DataLoader[Any] | None, name: str) -> Tensor | tuple[Any, ...] | DataLoader[Any] | None:
-        """`data` checked; on the diffusion's device, if they are tensors that fill less than half of it"""
+        """`data`, checked; tensors are moved to the device if they fill less than half of it"""
 
     def make_batches(self, train_data: Tensor | tuple[Any, ...] | DataLoader[Any]) -> Batches:
         """Batches of `train_data` on the diffusion's device: shuffled, or as a DataLoader has them"""
@@ -96,4 +96,4 @@ def batched_loss(diffusion: GaussianDiffusion, data: Tensor | tuple[Any, ...] | 
     """The mean loss of `diffusion` over `data` in eval mode, with the same draws on every call"""
 
 def random_flip(x: Tensor) -> Tensor:
-    """Each image as it is or mirrored left to right, by torch's global random numbers"""
+    """The images, each mirrored left to right with probability 1/2 by torch's global generator"""

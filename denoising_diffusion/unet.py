@@ -59,7 +59,7 @@ def _denoise(
     x: Tensor,  # (B, in_channels, H, W)
     emb: Tensor,  # (B, 4 m)
 ) -> Tensor:  # (B, in_channels, H, W)
-    "`x` through all layers, down and up"
+    "The output of all layers, down and up, for `x`"
     skip1 = self.block1(self.conv_in(x), emb)           # m channels, full size
     skip2 = self.block2(self.down1(skip1), emb)         # m, half
     skip3 = self.block3(self.down2(skip2), emb)         # 2m, a quarter
@@ -93,9 +93,9 @@ def _levels(
     blocks: Sequence[_MakeBlock],  # one for each level
     middle: nn.Module,  # what lies inside the last level: widths[-1] channels in and out
     num_blocks: int = 1,  # blocks before and after
-    first: bool = True,  # nothing above: no way up
+    first: bool = True,  # the outermost level has no way up
 ) -> ConditionalChain:
-    "All levels from `widths[0]` on, each inside the one before"
+    "The levels from `widths[0]` on, each nested inside the one before"
     a, b = widths[:2]
     block, *inner_blocks = blocks
     last = not inner_blocks
@@ -114,7 +114,7 @@ def _levels(
 
 # %% ../nbs/12_unet.ipynb #5d20aa04
 def _check_levels(channel_multipliers: Sequence[int]) -> None:
-    "A `ValueError` if there is not a whole number for each of one or more levels"
+    "Raise a `ValueError` unless there is at least one level, each with a whole number"
     if not isinstance(channel_multipliers, (list, tuple)) or not channel_multipliers:
         raise ValueError("channel_multipliers must hold a number for each level, "
                          f"not {channel_multipliers!r}")
@@ -127,7 +127,7 @@ def _level_blocks(
     attention_levels: Sequence[int],  # 0 … num_levels - 1, 0 for the finest
     num_attention_heads: int,  # divides the widths of those levels
 ) -> list[_MakeBlock]:
-    "What makes the blocks of each level, with attention after them where it is asked for"
+    "For each level the function that makes its blocks, with attention in `attention_levels`"
     unknown = [level for level in attention_levels if level not in range(num_levels)]
     if unknown:
         raise ValueError(f"attention_levels must lie in 0 … {num_levels - 1}, not {unknown[0]!r}")
@@ -150,7 +150,7 @@ def _unet_layers(
     check_counts(num_blocks_per_level=num_blocks_per_level, patch_size=patch_size)
     make_block = _resolve("block_layer", block_layer)
     options: dict[str, Any] = dict(groups=block_groups)
-    if dropout: options["dropout"] = dropout  # other blocks than ours needn't know it
+    if dropout: options["dropout"] = dropout  # a block of the user need not take it
 
     def block(a: int, b: int) -> nn.Module: return make_block(a, b, emb_channels, **options)
 
@@ -165,7 +165,7 @@ def _unet_layers(
 
 # %% ../nbs/12_unet.ipynb #6bfd2b7a
 class UNet(_ImageNetwork):
-    "A denoiser of images: levels of ever smaller size, nested in one another (arXiv 1505.04597)"
+    "A denoiser of images by nested levels, each of half the size (arXiv 1505.04597)"
     def __init__(
         self,
         in_channels: int,  # channels of an image
@@ -174,13 +174,13 @@ class UNet(_ImageNetwork):
         *,
         channel_multipliers: Sequence[int] = (1, 2, 4),  # one for each level
         block_layer: Callable[..., nn.Module] | str = ResBlock,  # (in, out, emb, groups=…) -> block
-        num_blocks_per_level: int = 1,  # before and after each level's inside
+        num_blocks_per_level: int = 1,  # on the way down, and again on the way up
         block_groups: int = 8,  # groups of the norms; divides every width
         num_attention_heads: int = 4,  # divides the width of the last level and of attention_levels
-        middle_attention: bool = True,  # False: one block is all of the middle
-        attention_levels: Sequence[int] = (),  # with attention after their blocks; 0: the finest
+        middle_attention: bool = True,  # False: the middle is a single block
+        attention_levels: Sequence[int] = (),  # with attention after each block; 0: the finest
         dropout: float = 0.0,  # share of values that the blocks set to 0 in training
-        patch_size: int = 1,  # side in pixels of what is one pixel to the network
+        patch_size: int = 1,  # side in pixels of the patches that the network sees as pixels
     ):
         super().__init__()
         options = dict(
@@ -230,7 +230,7 @@ def _embedding_width(
     combine: Callable[[Tensor, Tensor], Tensor],  # of two embeddings (B, dim)
     dim: int,
 ) -> int:
-    "The width of the embedding that `combine` makes of two"
+    "The width of the embedding into which `combine` joins two"
     if not callable(combine):
         raise ValueError("combine_embeddings must be cat, add, mul or a function of two tensors, "
                          f"not {combine!r}")
@@ -243,7 +243,7 @@ def _embedding_width(
 
 @patch
 def _set_embeddings(self: UNetConditioned, dim: int) -> int:
-    "Set the embeddings of time and class; returns the width of what the blocks get"
+    "Set the embeddings of time and label; returns the width of the embedding that the blocks get"
     num_classes, combine = self._label_arguments.values()
     self.num_classes = num_classes
     self.combine = _resolve("combine_embeddings", combine)

@@ -29,7 +29,7 @@ class UNetFixed(_ImageNetwork):
         ...
 
 class UNet(_ImageNetwork):
-    """A denoiser of images: levels of ever smaller size, nested in one another (arXiv 1505.04597)"""
+    """A denoiser of images by nested levels, each of half the size (arXiv 1505.04597)"""
     layers: ConditionalChain
     side_multiple: int
 

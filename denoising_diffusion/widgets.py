@@ -39,7 +39,7 @@ class _Job:
         self.bar, self.cancelled = bar, False
 
     def progress(self, steps: Iterable[Step], total: int) -> Iterator[Step]:
-        "The same steps; each moves the bar, and none follows once the job is cancelled"
+        "Yield `steps`, moving the bar with each, until the job is cancelled"
         for done, step in enumerate(steps, 1):
             if self.cancelled or _exiting.is_set(): raise _Cancelled
             self.bar.value = done / total
@@ -123,7 +123,7 @@ def _close_widgets(widget: Any) -> None:
 # %% ../nbs/51_widgets.ipynb #973847d1
 @patch
 def make_slider(self: Player, last: int) -> None:
-    "A new slider from frame 0 to frame `last`; hidden if there is only one frame"
+    "Make the slider from frame 0 to frame `last`; hidden if there is only one frame"
     import ipywidgets as w
     if self.slider is not None:
         self.link.close()
@@ -149,7 +149,7 @@ def _set_class(widget: Any, name: str, on: bool) -> None:
 
 @patch
 def show(self: Player, film: Film) -> None:
-    "Put a film in: at its first frame, or at the slider's if it is as long as the one before"
+    "Show a film from its first frame, or at the slider's place if it is as long as the last film"
     before, self.film = self.film, film
     spans = [f'<span style="flex: 1">{heading}</span>' for heading in film.headings]
     row = f'<div style="display: flex; text-align: center">{"".join(spans)}</div>'
@@ -165,7 +165,7 @@ def show(self: Player, film: Film) -> None:
 # %% ../nbs/51_widgets.ipynb #13fd3bfe
 @patch
 def set_busy(self: Player, busy: bool) -> None:
-    "Show the progress bar and make the old image pale, or neither"
+    "Show the progress bar and fade the old image, or undo both"
     self.bar.layout.visibility = "visible" if busy else "hidden"
     _set_class(self.image, "ddpm-old", busy)
 
@@ -198,13 +198,13 @@ def wait(
     self: Player,
     timeout: float | None = None,  # seconds
 ) -> Player:
-    "Wait until the film is there"
+    "Wait until the film is rendered"
     if self.thread is not None: self.thread.join(timeout)
     return self
 
 @patch
 def render(self: Player, change: Any = None) -> Player:
-    "Render a film of what the controls say now"
+    "Start to render a film with the current values of the controls"
     self.cancel()
     self.job = _Job(self.bar)
     values = {name: control.value for name, control in self.controls.items()}
@@ -226,14 +226,14 @@ def _sampler_menu() -> list[tuple[str, str]]:  # title, name in `samplers`
     return [(sampler.title, name) for name, sampler in samplers.items()]
 
 def _label_options(diffusion: GaussianDiffusion) -> list[tuple[str, int]]:
-    "What a model can be asked for: all labels in turn (-1), one of them, or none (0)"
+    "Menu entries of a model's labels: all in turn (-1), each one, or none (0)"
     names = diffusion.class_names
     if not names: return [("none", -1)]
     labels = [(name, label) for label, name in enumerate(names, 1)]
     return [("all in turn", -1), *labels, ("none", 0)]
 
 def _recommended(diffusion: GaussianDiffusion) -> dict[str, Any]:  # arguments of `sample_film`
-    "How the model's card recommends to sample, by the names of the controls"
+    "The sampling that the model's card recommends, by the names of the controls"
     card = diffusion.card.get("sampling") or {}
     labels = 0 if diffusion.num_classes else None
     process = resolve_sampling(diffusion, labels)
@@ -270,7 +270,7 @@ def _eta_control() -> Any:
     return w.FloatSlider(0.0, min=0, max=1, description="η", continuous_update=False)
 
 def _allow_guidance(controls: dict[str, Any], change: Any = None) -> None:
-    "Disable the guidance scale where there is no label to guide to"
+    "Disable the guidance scale if no label is chosen"
     label = controls["label"]
     controls["guidance_scale"].disabled = label.value == 0 or len(label.options) == 1
 
@@ -298,13 +298,13 @@ def _sampling_controls() -> dict[str, Any]:
 
 # %% ../nbs/51_widgets.ipynb #1778c9f6
 class _Stepper(Player):
-    "A player of the reverse process of a model that can be changed"
+    "A player of a reverse process, with a menu of models"
     def __init__(
         self,
         name: str,  # of the first model
         diffusion: GaussianDiffusion,  # the first model
-        n: int | None,  # samples of it and of those whose data are of its kind
-        points: dict[str, Tensor],  # name of a model: data to draw in gray underneath
+        n: int | None,  # samples, for it and for other models of the same kind of data
+        points: dict[str, Tensor],  # by name of the model: data to draw in gray underneath
     ) -> None:
         import ipywidgets as w
         self.points, self.loaded = points, {name: diffusion}
@@ -330,7 +330,7 @@ class _Stepper(Player):
 def sample(
     self: _Stepper,
     rule: str,  # a name in `samplers`
-    eta: float,  # of that sampler, if it takes one
+    eta: float | None,  # of that sampler, if it takes one
     **options: Any,  # of `sample_film`
 ) -> Film:
     "The film of the chosen model"
@@ -338,7 +338,7 @@ def sample(
     recommended = self.diffusion.card.get("sampling") or {}
     spacing = 1.0
     if rule == recommended.get("sampler"): spacing = recommended.get("spacing", 1.0)
-    if not samplers[rule].takes_eta: eta = 0.0
+    if not samplers[rule].takes_eta: eta = None
     options.update(rule=rule, eta=eta, spacing=spacing, data=self.points.get(self.model.value))
     return sample_film(self.diffusion, n, **options)
 
@@ -360,10 +360,10 @@ def adapt(self: _Stepper, change: Any = None) -> None:
 
 # %% ../nbs/51_widgets.ipynb #4e5e9398
 def _has_ipywidgets() -> bool:
-    "Whether ipywidgets is installed; if not, a warning says how to install it"
+    "Whether ipywidgets is installed; if not, warn and say how to install it"
     try: import ipywidgets  # noqa: F401
     except ImportError:
-        warn_user("there is no ipywidgets, so the controls are missing: pip install ipywidgets")
+        warn_user("ipywidgets isn't installed, so there are no controls: pip install ipywidgets")
         return False
     return True
 
@@ -382,17 +382,19 @@ def _background_points() -> dict[str, Tensor]:
 
 def stepper(
     what: str | Path | GaussianDiffusion | Film | Iterable[Step] = "numbers_guided",  # see below
-    diffusion: GaussianDiffusion | None = None,  # of given steps, for ᾱ in their captions
+    diffusion: GaussianDiffusion | None = None,  # of the given steps, for ᾱ in their captions
     *,
     n: int | None = None,  # samples; by default 16 images or 500 points
     data: Tensor | None = None,  # points: drawn in gray underneath
-    labels: Tensor | Sequence[int | str] | None = None,  # of given points, for their colors
+    labels: Tensor | Sequence[int | str] | None = None,  # of the given points, for their colors
 ) -> Player | Film:  # a Film where there is no ipywidgets
-    "The reverse process of a model, its name or file, or given steps or film, behind a slider"
+    "A player with a slider: of a model (or its name or file), of given steps, or of a film"
     unit = "frame"
     if isinstance(what, Iterable) and not isinstance(what, (str, Film)):
         what, unit = make_film(what, diffusion, data=data, labels=labels), "time"
     if isinstance(what, Film): return _show_film(what, unit) if _has_ipywidgets() else what
+    if diffusion is not None or labels is not None:
+        raise ValueError("diffusion and labels belong to given steps, and a model was given")
     model = find_diffusion(what)
     name = "this model" if isinstance(what, GaussianDiffusion) else str(what)
     points = _background_points()
@@ -410,7 +412,7 @@ def forward_stepper(
     data: Tensor,  # points (N, 2), or images (N, C, H, W) as floats in [-1, 1] or bytes
     num_timesteps: int = 100,  # T, at first
 ) -> Player | Film:  # a Film where there is no ipywidgets
-    "From data to noise, behind a slider"
+    "A player with a slider from data to noise"
     if not isinstance(data, Tensor) or not _has_ipywidgets():
         return forward_film(data, num_timesteps=num_timesteps)  # or its error
     controls = dict(schedule=_schedule_control(), seed=_seed_control())
@@ -426,13 +428,13 @@ _numbers = {  # of each schedule: value, least, most, step
 }
 
 def _number_control(name: str, value: float, least: float, most: float, step: float) -> Any:
-    "A slider for a number of a schedule"
+    "A slider for an option of a schedule"
     import ipywidgets as w
     options = dict(description=name, readout_format=".4f")
     return w.FloatSlider(value, min=least, max=most, step=step, **options)
 
 def _show_own(controls: dict[str, Any], change: Any = None) -> None:
-    "Show the numbers of the chosen schedule, and hide those of the others"
+    "Show the options of the chosen schedule, and hide those of the others"
     chosen = controls["schedule"].value
     for schedule, numbers in _numbers.items():
         display = None if schedule == chosen else "none"
@@ -440,11 +442,11 @@ def _show_own(controls: dict[str, Any], change: Any = None) -> None:
 
 # %% ../nbs/51_widgets.ipynb #f3a2de2b
 def _draw_schedule(progress: Callable, **options: Any) -> Film:  # of `schedule_film`
-    "The film of a schedule, which is drawn in one go"
+    "The film of a schedule; one frame needs no progress bar"
     return schedule_film(**options)
 
 def schedule_explorer() -> Player | Film:  # a Film where there is no ipywidgets
-    "The curves of a schedule, as its numbers are moved"
+    "A player with the curves of a schedule, and sliders that change them"
     if not _has_ipywidgets(): return schedule_film()
     import ipywidgets as w
     count = w.IntSlider(100, 2, 1000, description="number of steps T")
@@ -463,7 +465,7 @@ def guidance_explorer(
     *,
     n: int | None = None,  # samples; by default 16 images or 500 points
 ) -> Player | Film:  # a Film where there is no ipywidgets
-    "One seed at many scales of guidance, behind a slider"
+    "A player with a slider through guidance scales, all from the same noise"
     diffusion = find_diffusion(model)
     if not diffusion.num_classes or not _has_ipywidgets():
         return guidance_film(diffusion, n=n)  # or its error
@@ -480,7 +482,7 @@ def ddim_explorer(
     *,
     n: int | None = None,  # samples; by default 16 images or 500 points
 ) -> Player | Film:  # a Film where there is no ipywidgets
-    "One seed in more and more DDIM steps, with little or much fresh noise, behind a slider"
+    "A player with a slider through numbers of DDIM steps, all from the same noise"
     diffusion = find_diffusion(model)
     if not _has_ipywidgets(): return ddim_film(diffusion, n=n)
     import ipywidgets as w

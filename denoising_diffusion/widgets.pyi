@@ -34,37 +34,37 @@ class Player:
         """Show frame i of the film; the last one if there are fewer"""
 
     def make_slider(self, last: int) -> None:
-        """A new slider from frame 0 to frame `last`; hidden if there is only one frame"""
+        """Make the slider from frame 0 to frame `last`; hidden if there is only one frame"""
 
     def show(self, film: Film) -> None:
-        """Put a film in: at its first frame, or at the slider's if it is as long as the one before"""
+        """Show a film from its first frame, or at the slider's place if it is as long as the last film"""
 
     def set_busy(self, busy: bool) -> None:
-        """Show the progress bar and make the old image pale, or neither"""
+        """Show the progress bar and fade the old image, or undo both"""
 
     def cancel(self) -> None:
         """Cancel what is being rendered"""
 
     def wait(self, timeout: float | None=None) -> Player:
-        """Wait until the film is there"""
+        """Wait until the film is rendered"""
 
     def render(self, change: Any=None) -> Player:
-        """Render a film of what the controls say now"""
+        """Start to render a film with the current values of the controls"""
 
     def close(self) -> None:
         """Cancel the render, and remove all widgets"""
 
 def stepper(what: str | Path | GaussianDiffusion | Film | Iterable[Step]='numbers_guided', diffusion: GaussianDiffusion | None=None, *, n: int | None=None, data: Tensor | None=None, labels: Tensor | Sequence[int | str] | None=None) -> Player | Film:
-    """The reverse process of a model, its name or file, or given steps or film, behind a slider"""
+    """A player with a slider: of a model (or its name or file), of given steps, or of a film"""
 
 def forward_stepper(data: Tensor, num_timesteps: int=100) -> Player | Film:
-    """From data to noise, behind a slider"""
+    """A player with a slider from data to noise"""
 
 def schedule_explorer() -> Player | Film:
-    """The curves of a schedule, as its numbers are moved"""
+    """A player with the curves of a schedule, and sliders that change them"""
 
 def guidance_explorer(model: str | Path | GaussianDiffusion='numbers_guided', *, n: int | None=None) -> Player | Film:
-    """One seed at many scales of guidance, behind a slider"""
+    """A player with a slider through guidance scales, all from the same noise"""
 
 def ddim_explorer(model: str | Path | GaussianDiffusion='numbers_guided', *, n: int | None=None) -> Player | Film:
-    """One seed in more and more DDIM steps, with little or much fresh noise, behind a slider"""
+    """A player with a slider through numbers of DDIM steps, all from the same noise"""
