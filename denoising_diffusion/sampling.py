@@ -120,7 +120,8 @@ def time_grid(
     "The times T (1 − i/n)^spacing that a sampler visits, rounded so that no two are equal"
     T = num_timesteps
     n = T if sampling_timesteps is None else _step_count(sampling_timesteps, 1, T)
-    if not 0 < spacing < math.inf: raise ValueError(f"spacing must be a finite number above 0, not {spacing!r}")
+    if not 0 < spacing < math.inf:
+        raise ValueError(f"spacing must be a finite number above 0, not {spacing!r}")
     if spacing == 1: return [T - (i * T + n // 2) // n for i in range(n + 1)]
     return _distinct([T * (1 - i / n) ** spacing for i in range(n + 1)])
 
@@ -269,7 +270,7 @@ def _sample_shape(
     diffusion: GaussianDiffusion,
     n_or_shape: int | Sequence[int],  # number of samples, or their shape (B, *data_shape)
 ) -> tuple[int, ...]:  # (B, *data_shape)
-    "The whole shape that a number of samples, or a shape, stands for"
+    "The shape (B, *data_shape), given the number of samples or that shape itself"
     if not isinstance(diffusion, GaussianDiffusion):
         raise ValueError(f"diffusion must be a GaussianDiffusion, not {_brief(diffusion)}")
     given = n_or_shape.tolist() if hasattr(n_or_shape, "tolist") else n_or_shape
@@ -277,8 +278,9 @@ def _sample_shape(
     whole = all(isinstance(n, Integral) and not isinstance(n, bool) and n >= 1 for n in shape)
     channels, *size = diffusion.data_shape
     if not whole or shape[1:2] != (channels,) or len(shape) != len(size) + 2:
-        wanted = f"a number of samples, at least 1, or a shape {('B', *diffusion.data_shape)}"
-        raise ValueError(f"n_or_shape must be {wanted.replace(chr(39), '')}, not {_brief(n_or_shape)}")
+        sizes = ", ".join(map(str, diffusion.data_shape))
+        allowed = f"a number of samples, at least 1, or a shape (B, {sizes})"
+        raise ValueError(f"n_or_shape must be {allowed}, not {_brief(n_or_shape)}")
     return tuple(int(n) for n in shape)
 
 # %% ../nbs/04_sampling.ipynb #7ed2cc88
@@ -381,7 +383,8 @@ def sample_step(
     _check_earlier(s, t)
     rule = _find_rule(rule)
     if hasattr(rule, "reset"):
-        raise ValueError(f"{rule.name} needs the steps before: use reverse_process, not sample_step")
+        raise ValueError(f"{rule.name} needs the steps before this one: "
+                         "use reverse_process, not sample_step")
     denoiser = _guided_denoiser(diffusion, len(x), labels, guidance_scale)
     x_start = _predict_x_start(diffusion, denoiser, x, t, clip_denoised)
     x_s = _move(diffusion, x, x_start, t, s, rule=rule, noise=noise, generator=generator)
