@@ -9,7 +9,7 @@ _names = {
     "schedules": """linear_beta_schedule cosine_beta_schedule logsnr_beta_schedule
         clipped_snr_weights""",
     "diffusion": "GaussianDiffusion gaussian_denoiser",
-    "guidance": "autoguide guide randomly_set_unconditioned",
+    "guidance": "autoguide cycle_labels guide randomly_set_unconditioned",
     "sampling": """Step SeededNoise ddpm_rule time_grid logsnr_grid reverse_process p_sample
         p_sample_loop p_sample_loop_all""",
     "ddim": "ddim_rule ddim_sample ddim_sample_loop",

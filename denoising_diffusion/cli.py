@@ -43,10 +43,11 @@ from .frechet import Reference
 # %% ../nbs/52_cli.ipynb #a649ac63
 _notes = """What is left out is taken from the model's card: the table in the .md file beside its
 weights. Where the card says nothing either, the sampler is ddpm, with as many steps as the model
-was trained for, and there is no guidance. A --sampler that is given drops the card's steps, eta and
-spacing, and keeps its guidance. With --eta 0 a sample depends on its first noise alone; 1 adds as
-much noise in each step as ddpm does. A --spacing below 1 takes more of the steps where noise is
-high. A --guidance above 1 makes samples more typical of their class, and less varied."""
+was trained for, and there is no guidance. A --sampler that is given starts from plain values (all
+steps, eta 0, even spacing) and not from the card's; only the guidance stays. --eta is for ddim, dpm
+and unipc: with 0 a sample depends on its first noise alone; 1 adds as much noise in each step as
+ddpm does. A --spacing below 1 takes more of the steps where noise is high. A --guidance above 1
+makes samples more typical of their class, and less varied."""
 
 def _read_as(kind: type, words: str) -> Callable[[str], Any]:
     "A reader of numbers, for a parser"
@@ -108,7 +109,8 @@ def _run_in_shell(command: Callable[..., Any]) -> None:
     name, parser = command.__name__, _parser(command)
     arguments = {k: v for k, v in vars(parser.parse_args()).items() if k not in ("pdb", "xtra")}
     stopped = "stopped; the same command resumes it" if name == "ddpm_train" else "stopped"
-    def translate(message: object) -> str: return _name_options(str(message), [*arguments], "--")
+    options = [k for k, v in signature(command).parameters.items() if v.default is not v.empty]
+    def translate(message: object) -> str: return _name_options(str(message), options, "--")
     def warn(message: Warning | str, *_: Any) -> None:
         print(f"{name}: {translate(message)}", file=sys.stderr)
     warnings.showwarning = warn
@@ -194,7 +196,8 @@ def _class_numbers(
         if asked is None: return []
         raise ValueError(f"{diffusion.name} has no labels, so it can't draw {asked!r}")
     names = diffusion.class_names
-    if asked is not None: names = [name.strip() for name in str(asked).split(",")]
+    if isinstance(asked, str): names = [name.strip() for name in asked.split(",")]
+    elif asked is not None: names = list(asked) if isinstance(asked, (list, tuple)) else [asked]
     return diffusion._resolve_labels(names, len(names)).tolist()
 
 def _cycle_classes(numbers: list[int], n: int) -> Tensor | None:  # LongTensor (n,)
@@ -229,6 +232,7 @@ class _SamplingOptions:
         given = dict(sampler=self.sampler, eta=self.eta, spacing=self.spacing)
         found = dict(sampler="ddpm", eta=0.0, spacing=1.0) | card
         found |= {name: value for name, value in given.items() if value is not None}
+        if not samplers[found["sampler"]].takes_eta: del found["eta"]
         found |= dict(steps=len(times) - 1, evaluations=count if scale == 1 else 2 * count)
         return found | dict(guidance_scale=scale, seed=self.seed)
 

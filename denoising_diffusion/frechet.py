@@ -145,7 +145,7 @@ def _excess(reference: Reference, n: int) -> str:
     "How much too large the distance of n images is, for a message"
     bias = reference.card.get("bias")
     if n < 500 or bias is None: return "far too large"
-    return f"too large by about {bias / n:.2g}"
+    return f"too large, for real images by about {bias / n:.2g}"
 
 # %% ../nbs/41_fld.ipynb #cda43d7b
 def _measure_bias(
@@ -261,7 +261,7 @@ def train_reference(
     images, labels = train_data
     if len(images) < 32:
         raise ValueError(f"a reference needs at least 32 images to train on, not {len(images)}")
-    num_classes = max(int(labels.max()), int(test_data[1].max()))
+    num_classes = max(int(torch.as_tensor(part).max()) for part in (labels, test_data[1]))
     lenet = _train_lenet(images, labels, num_classes=num_classes, **kwargs)
     card = dict(card or {})
     reference = Reference(lenet, torch.empty(0), torch.empty(0), card)

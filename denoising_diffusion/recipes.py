@@ -201,7 +201,8 @@ def _recipe_of(data: str, options: dict[str, Any]) -> Recipe:
         raise ValueError(f"{names} can be chosen for a folder of images only, not for {data}")
     if Path(data).expanduser().is_dir(): return _folder_recipe(data, **options)
     names = ", ".join(recipes)
-    raise ValueError(f"data must be one of {names} or a folder of images, not {data!r}")
+    raise ValueError(f"there is no folder {data!r}, nor a recipe of that name: "
+                     f"the recipes are {names}")
 
 
 def find_recipe(

@@ -367,7 +367,6 @@ def _has_ipywidgets() -> bool:
         return False
     return True
 
-# %% ../nbs/51_widgets.ipynb #0b04eeae
 def _show_film(film: Film, unit: str = "frame") -> Player:
     "A film in a player without controls"
     player = Player(None, {}, unit)
@@ -380,6 +379,7 @@ def _background_points() -> dict[str, Tensor]:
     shapes, _ = make_shapes(666, generator=torch.Generator().manual_seed(0))
     return dict(spiral=spiral, shapes=shapes)
 
+# %% ../nbs/51_widgets.ipynb #0b04eeae
 def stepper(
     what: str | Path | GaussianDiffusion | Film | Iterable[Step] = "numbers_guided",  # see below
     diffusion: GaussianDiffusion | None = None,  # of the given steps, for ᾱ in their captions

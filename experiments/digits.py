@@ -49,7 +49,7 @@ def ddim(source: str, steps: int = 20, **options: object) -> Measure:
     return model(source, 2_000, sampler="ddim", steps=steps, **options)
 
 
-def most_steps(sampler: str, count: int, eta: float = 0.0) -> int:
+def most_steps(sampler: str, count: int, eta: float | None = None) -> int:
     "How many steps a sampler takes with at most `count` network evaluations"
     rule = sampler_rule(sampler, eta)
     def needs(steps: int) -> int: return evaluations(rule, time_grid(100, steps))
@@ -60,11 +60,11 @@ def few_steps() -> dict[str, Measure]:
     "Every sampler with 5, 10 and 20 network evaluations, more of the steps at the noisy end"
     ways = [(name, eta) for name in ("ddim", "dpm", "unipc") for eta in (0.0, 1.0)]
     found = {}
-    for name, eta in [*ways, ("heun", 0.0)]:
+    for name, eta in [*ways, ("heun", None)]:
         for n in (5, 10, 20):
             steps = most_steps(name, n, eta)
             measure = model("numbers", 2_000, sampler=name, steps=steps, eta=eta, spacing=0.5)
-            found[f"few: {samplers[name].title}, η = {eta:g}, {n} steps"] = measure
+            found[f"few: {samplers[name].title}, η = {eta or 0:g}, {n} steps"] = measure
     guided = dict(eta=0.5, spacing=0.6)
     for name in ("ddim", "unipc"):
         for n in (5, 10, 20):
