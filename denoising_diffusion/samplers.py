@@ -176,9 +176,8 @@ def sample(
     check_counts(n=n, chunk=chunk)
     _check_dtype(dtype)
     if labels is not None: labels = diffusion._resolve_labels(labels, n)
-    process = resolve_sampling(
-        diffusion, labels, rule=rule, sampling_timesteps=sampling_timesteps, eta=eta,
-        spacing=spacing, guidance_scale=guidance_scale)
+    process = resolve_sampling(diffusion, labels, rule=rule, sampling_timesteps=sampling_timesteps,
+                               eta=eta, spacing=spacing, guidance_scale=guidance_scale)
     process.update(clip_denoised=clip_denoised, progress=False)
     _part_of(diffusion, slice(0, 1), labels, seed, process)  # checks all options, draws no sample
     samples = torch.empty(n, *diffusion.data_shape, dtype=diffusion.betas.dtype)

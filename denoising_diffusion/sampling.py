@@ -265,7 +265,7 @@ def _initial_noise(
         raise ValueError(f"noise must have shape {shape}, not {tuple(noise.shape)}")
     return noise.to(diffusion.betas)
 
-
+# %% ../nbs/04_sampling.ipynb #5a3b1e04
 def _sample_shape(
     diffusion: GaussianDiffusion,
     n_or_shape: int | Sequence[int],  # number of samples, or their shape (B, *data_shape)
