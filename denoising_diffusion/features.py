@@ -348,7 +348,7 @@ def color_statistics(
     *,
     background: tuple[float, float, float] = (1.0, 1.0, 1.0),  # its color, in [-1, 1]
     num_hues: int = 12,
-) -> dict[str, Any]:  # mean, deviation (3,); ground, nearly, chroma; hues (num_hues,); colours
+) -> dict[str, Any]:  # mean, deviation (3,); ground, nearly, chroma; hues (num_hues,); colors
     "What can be counted in the colors of images"
     check_images(images, channels=(3,), least_side=16)
     x = _to_range(images)
@@ -365,7 +365,7 @@ def color_statistics(
     num_ink = ink.sum().clamp(min=1)
     found["chroma"] = (chroma.sum() / num_ink).item()
     found["hues"] = _hue_shares(unit, chroma, num_hues)
-    return found | dict(colours=_mean_colors(x))
+    return found | dict(colors=_mean_colors(x))
 
 # %% ../nbs/42_features.ipynb #5888645d
 _color_rows = {  # title: what of the statistics, and its format
@@ -375,7 +375,7 @@ _color_rows = {  # title: what of the statistics, and its format
     "nearly background": ("nearly", ".1%"),
     "chroma of the ink": ("chroma", ".2f"),
     "reds / greens / blues": ("thirds", ".0%"),
-    "colors in an image": ("colours", ".0f"),
+    "colors in an image": ("colors", ".0f"),
 }
 
 def _with_thirds(statistics: dict[str, Any]) -> dict[str, Any]:

@@ -151,7 +151,7 @@ def details(images: Tensor) -> dict:
     drawn, real = (nearest_images(x, train_images) for x in (images, held_out))
     nearest = {way: dict(drawn=drawn[way].distance.median().item(),
                          held_out=real[way].distance.median().item()) for way in drawn}
-    return dict(colours=color_statistics(images),
+    return dict(colors=color_statistics(images),
                 copies=memorization_rate(images, train_images, held_out), nearest=nearest)
 
 
@@ -159,7 +159,7 @@ def floor() -> dict:
     "As many training images in the place of samples"
     train_images, held_out = parts()
     order = torch.randperm(len(train_images), generator=torch.Generator().manual_seed(0))
-    return distances(train_images[order[:NUM]]) | dict(colours=color_statistics(held_out))
+    return distances(train_images[order[:NUM]]) | dict(colors=color_statistics(held_out))
 
 
 def noise() -> dict:

@@ -91,7 +91,7 @@ def test_home_page(page, readme_tool):
 
 
 def test_light_and_dark():
-    "Both themes are the default one, which fetches nothing; the dark one changes its colours only"
+    "Both themes are the default one, which fetches nothing; the dark one changes its colors only"
     settings = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))
     theme = settings["format"]["html"]["theme"]
     assert theme == dict(light="default", dark="dark.scss")
