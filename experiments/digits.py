@@ -7,6 +7,9 @@
 A measure goes to nbs/results/numbers.json as soon as it is there, with its images beside it, and is
 not measured again; two of these commands, with another `--only` each, can share the work. MNIST is
 read from the folder that `DENOISING_DIFFUSION_DATA` names.
+
+A row without `seconds` is an earlier one, drawn by the same options with other noise, and mostly
+in bfloat16 (`bf16`). To measure it again, delete it.
 """
 import time
 import warnings
