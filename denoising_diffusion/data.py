@@ -30,7 +30,7 @@ from .files import warn_user
 # %% ../nbs/22_data.ipynb #b24a95a4
 def to_floats(
     x: Tensor,  # bytes 0 … 255, or any floats
-    dtype: torch.dtype | None = None,  # of the result; default: that of x, for bytes torch's
+    dtype: torch.dtype | None = None,  # default: x's own, or torch's default for bytes
 ) -> Tensor:  # the same shape
     "Bytes mapped to [-1, 1]; floats keep their values"
     dtype = dtype or (x.dtype if x.is_floating_point() else torch.get_default_dtype())
@@ -74,7 +74,7 @@ def load_mnist(
     folder: str | Path | None = None,  # of the files; else DENOISING_DIFFUSION_DATA, or the cache
     download: bool = True,  # may a missing file be downloaded? (never if `folder` is given)
 ) -> tuple[Tensor, Tensor]:  # images (N, 1, 28, 28) uint8, labels (N,) int64 in 1 … 10
-    "Images and labels of MNIST, or of any set in its format; digit d has label d + 1"
+    "Images and labels of MNIST or Fashion-MNIST; digit d has label d + 1"
     if split not in ("train", "test"):
         raise ValueError(f"split must be 'train' or 'test', not {split!r}")
     if dataset not in _mirrors:

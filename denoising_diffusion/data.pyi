@@ -20,7 +20,7 @@ def unnormalize_to_zero_to_one(x: Tensor) -> Tensor:
     """Map -1 … 1 to 0 … 1, the inverse of `normalize_to_neg_one_to_one`"""
 
 def load_mnist(split: str='train', dataset: str='mnist', folder: str | Path | None=None, download: bool=True) -> tuple[Tensor, Tensor]:
-    """Images and labels of MNIST, or of any set in its format; digit d has label d + 1"""
+    """Images and labels of MNIST or Fashion-MNIST; digit d has label d + 1"""
 
 def split_validation(data: Tensor, labels: Tensor | None=None, *, fraction: float=0.1, seed: int=0) -> tuple[Any, Any]:
     """Split data at random into one part to train on and one to validate with"""

@@ -130,7 +130,7 @@ def _correction(
 def unipc_rule(
     eta: float = 0.0,  # share of fresh noise: 0 none (deterministic) … 1 as much as DDPM
 ) -> _MultistepRule:
-    "UniPC of order 2 with B(h) = e^h − 1 (arXiv 2302.04867), and its version with fresh noise"
+    "UniPC-2 with B(h) = e^h − 1, whose corrector makes it third order (arXiv 2302.04867)"
     return _MultistepRule(ddim_rule(eta), correct=True, name=f"UniPC, η = {eta:g}")
 
 # %% ../nbs/06_solvers.ipynb #ded738b3

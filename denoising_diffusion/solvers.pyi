@@ -36,7 +36,7 @@ def dpm_solver_rule(eta: float=0.0) -> _MultistepRule:
     """DPM-Solver++(2M), for η = 1 SDE-DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095)"""
 
 def unipc_rule(eta: float=0.0) -> _MultistepRule:
-    """UniPC of order 2 with B(h) = e^h − 1 (arXiv 2302.04867), and its version with fresh noise"""
+    """UniPC-2 with B(h) = e^h − 1, whose corrector makes it third order (arXiv 2302.04867)"""
 
 class _HeunStart(NamedTuple):
     """Where a step began: x_t, the noise that the network predicted there, and the level at t"""
