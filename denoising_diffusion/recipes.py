@@ -42,6 +42,7 @@ _points_settings = dict(num_epochs=800, batch_size=128, lr=1e-2)
 
 
 def _points_diffusion(network: ConditionalMLP) -> GaussianDiffusion:
+    "A diffusion of points in the plane, in 40 steps, that predicts v"
     return GaussianDiffusion(logsnr_beta_schedule(40), 2, network, prediction="v")
 
 
@@ -65,6 +66,7 @@ def _shapes_recipe() -> Recipe:
 
 # %% ../nbs/34_recipes.ipynb #b760a169
 def _digits_network(guided: bool, attention: bool) -> UNet:
+    "A U-Net for the digits, with random weights"
     if guided: return UNetConditioned(1, 16, 100, num_classes=10, middle_attention=attention)
     return UNet(1, 16, 100, middle_attention=attention)
 
@@ -174,7 +176,7 @@ def _finetuned_diffusion(
     model: str,  # a model of the package, a .safetensors file or a checkpoint
     size: int | None = None,
     dropout: float | None = None,
-    **chosen: Any,  # what only a new network can have: must be empty
+    **chosen: Any,  # other options; refused, as the network exists
 ) -> GaussianDiffusion:
     "A trained diffusion to fine-tune, or a `ValueError` if it doesn't draw what is asked for"
     if chosen:
@@ -191,10 +193,12 @@ def _finetuned_diffusion(
 
 # %% ../nbs/34_recipes.ipynb #1b3242c3
 def _without_none(options: dict[str, Any]) -> dict[str, Any]:
+    "The options that were given"
     return {name: value for name, value in options.items() if value is not None}
 
 
 def _recipe_of(data: str, options: dict[str, Any]) -> Recipe:
+    "The recipe of a name, or of a folder with options; a `ValueError` if there is neither"
     if data in recipes:
         if not options: return recipes[data]()
         names = " and ".join(options)
@@ -208,8 +212,7 @@ def _recipe_of(data: str, options: dict[str, Any]) -> Recipe:
 def find_recipe(
     data: str,  # a name in `recipes`, or a folder of images
     *,
-    # of the first weights; torch's random numbers as they are, if not given
-    seed: int | None = None,
+    seed: int | None = None,  # of the random first weights; None: don't seed
     # of `train`, in place of the recipe's; None keeps its own
     settings: dict[str, Any] | None = None,
     **options: Any,  # of `_folder_recipe`; None is its default
@@ -266,7 +269,7 @@ def _named_facts(
     facts: dict[str, Any],  # of a recipe, or a card
     settings: dict[str, Any],  # of `train`
 ) -> dict[str, Any]:
-    "Everything in which two trainings can differ, by name, as plain values"
+    "What two runs must agree on, by name, as plain values"
     options = (network or {}).get("options", {})
     dtype = settings.get("dtype")
     dtype_name = str(dtype).removeprefix("torch.") if dtype else None
@@ -276,6 +279,7 @@ def _named_facts(
 
 
 def _weights_list(weights: Tensor | None) -> list[float] | None:
+    "Time weights as a checkpoint keeps them, or None"
     return None if weights is None else weights.float().tolist()
 
 # %% ../nbs/34_recipes.ipynb #0730bf5a
@@ -299,5 +303,5 @@ def refuse_other_run(
     if settings.get("time_weights") != _weights_list(self.settings.get("time_weights")):
         rows.append("other time weights")
     if rows:
-        raise ValueError(f"{path} is a run with {', '.join(rows)}: use the same data and options, "
-                         "name another --out, or remove it")
+        raise ValueError(f"{path} is a checkpoint of a run with {', '.join(rows)}: "
+                         "use the same data and options, name another --out, or remove it")
