@@ -35,7 +35,7 @@ def load_encoder(encoder: str | Path | Encoder='pokemon-1') -> Encoder:
     """An encoder by its name or from its file; one at hand is returned as it is"""
 
 def picture_distance(images: Tensor, real: Tensor, encoder: str | Path | Encoder='pokemon-1') -> float:
-    """The Fréchet distance of images to real ones in an encoder's features; warns if either are few"""
+    """The Fréchet distance to real images in an encoder's features; warns if either set is small"""
 
 def nearest_images(images: Tensor, others: Tensor, encoder: str | Path | Encoder='pokemon-1', *, mirrored: bool=True) -> dict[str, Match]:
     """For each image the nearest of `others`, in pixels and in features"""
