@@ -144,6 +144,7 @@ def stepper_page(chromium, tmp_path_factory):
     pytest.importorskip("jupyterlab", reason=why)
     folder = tmp_path_factory.mktemp("lab")
     shutil.copy(ROOT/"nbs"/"61_numbers.ipynb", folder)
+    shutil.copytree(ROOT/"nbs"/"results", folder/"results")  # the pictures that it links
     with tool.serve_lab(folder) as address:
         page, errors = watched(chromium, viewport=dict(width=1280, height=1000))
         tool.open_notebook(page, address, "61_numbers.ipynb")
