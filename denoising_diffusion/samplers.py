@@ -167,7 +167,7 @@ def sample(
     spacing: float | None = None,  # of the times, see `time_grid`
     guidance_scale: float | None = None,  # w; as the card says if None
     clip_denoised: bool = True,  # clamp x̂_0 to [-1, 1] at each step
-    chunk: int = 256,  # samples at once
+    chunk: int = 192,  # samples at once
     dtype: torch.dtype | None = None,  # autocast the network to torch.bfloat16 or torch.float16
     progress: bool = True,  # show a progress bar of the chunks
 ) -> Tensor:  # (n, *data_shape), on the CPU

@@ -22,5 +22,5 @@ def sampler_rule(name: str, eta: float | None=None) -> Callable[..., Any]:
 def resolve_sampling(diffusion: GaussianDiffusion, labels: Labels | None=None, *, rule: Callable[..., Any] | str | None=None, sampling_timesteps: int | Sequence[int] | None=None, eta: float | None=None, spacing: float | None=None, guidance_scale: float | None=None) -> dict[str, Any]:
     """The sampling that the model's card recommends, with the given options in its place"""
 
-def sample(diffusion: GaussianDiffusion, n: int, labels: Labels | None=None, *, seed: int=0, rule: Callable[..., Any] | str | None=None, sampling_timesteps: int | Sequence[int] | None=None, eta: float | None=None, spacing: float | None=None, guidance_scale: float | None=None, clip_denoised: bool=True, chunk: int=256, dtype: torch.dtype | None=None, progress: bool=True) -> Tensor:
+def sample(diffusion: GaussianDiffusion, n: int, labels: Labels | None=None, *, seed: int=0, rule: Callable[..., Any] | str | None=None, sampling_timesteps: int | Sequence[int] | None=None, eta: float | None=None, spacing: float | None=None, guidance_scale: float | None=None, clip_denoised: bool=True, chunk: int=192, dtype: torch.dtype | None=None, progress: bool=True) -> Tensor:
     """`n` samples, drawn in chunks and by default as the model's card recommends"""
