@@ -18,14 +18,14 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 
 from .diffusion import check_labels, check_timesteps
-from .schedules import check_counts
+from .checks import check_counts
 
 # %% ../nbs/10_blocks.ipynb #6080bade
 def _position_table(
     num_positions: int,  # rows, for the positions 0 … num_positions - 1
     dim: int,  # columns: even and at least 4
 ) -> Tensor:  # (num_positions, dim) float64
-    "Sines and cosines of the positions, from one radian a step to 1/10000"
+    "Sines and cosines of the positions, at speeds from 1 to 1/10000 radian a step"
     check_counts(num_positions=num_positions, dim=dim)
     if dim < 4 or dim % 2: raise ValueError(f"dim must be even and at least 4, not {dim!r}")
     r = torch.arange(0, dim, 2, dtype=torch.float64)
@@ -77,7 +77,7 @@ class ConditionalLinear(nn.Module):
     def __init__(
         self,
         d_in: int,  # width of x
-        d_out: int,  # width that comes out: even and at least 4
+        d_out: int,  # width of the output: even and at least 4
         num_timesteps: int,  # T
         num_classes: int | None = None,  # K; None: no labels
     ):
@@ -92,7 +92,7 @@ class ConditionalLinear(nn.Module):
         self,
         x: Tensor,  # (B, d_in)
         t: Tensor,  # LongTensor (B,) in 0 … T
-        labels: Tensor | int | None = None,  # (B,) in 0 … K, not checked again; or one for all
+        labels: Tensor | int | None = None,  # (B,) in 0 … K, not checked here; or one for all
     ) -> Tensor:  # (B, d_out)
         "The output of the layer for `x` at times `t`"
         h = self.linear(x) + self.time(t)
@@ -104,7 +104,7 @@ class ConditionalLinear(nn.Module):
 def _apply_layer(
     layer: Callable[..., Tensor],
     x: Tensor,  # the input
-    *ys: Any,  # the conditions: time, label or embedding
+    *ys: Any,  # the conditions, such as time and label
 ) -> Tensor:
     "`layer(x, *ys)` if the layer is marked `conditional`, else `layer(x)`"
     if getattr(layer, "conditional", False): return layer(x, *ys)
@@ -142,8 +142,8 @@ class ConditionalChain(nn.Sequential):
 # %% ../nbs/10_blocks.ipynb #3b0c7a17
 def _hidden_layers(
     num_timesteps: int,  # T
-    d_hid: int,  # their width
-    num_layers: int,  # how many
+    d_hid: int,  # width of the hidden layers
+    num_layers: int,  # number of hidden layers
     d_in: int,  # width of x
     num_classes: int | None,  # K
 ) -> list[ConditionalLinear]:
@@ -164,7 +164,7 @@ class ConditionalMLP(ConditionalChain):
         num_timesteps: int,  # T
         d_hid: int = 16,  # width of the hidden layers: even and at least 4
         *,
-        num_layers: int = 3,  # hidden layers
+        num_layers: int = 3,  # number of hidden layers
         d_in: int = 2,  # coordinates of a point
         num_classes: int | None = None,  # K, for labels 0 … K, 0 for "no label"; None: no labels
     ):
@@ -192,7 +192,7 @@ def expand_labels(
     labels: Tensor | int | None,  # (B,) in 0 … K; one for all; None: no label, which is 0
     num_classes: int | None,  # K, or None for a network without classes
 ) -> Tensor | None:  # LongTensor (B,), or None where there are no classes
-    "Labels as a network needs them, one for each sample; a `ValueError` if they don't fit"
+    "One label for each sample of `x`; a `ValueError` if the labels don't fit"
     if num_classes is None:
         if labels is None: return None
         raise ValueError("this network was made without num_classes, so it takes no labels")
@@ -209,7 +209,7 @@ def _expand_times(
     t: int | Tensor,  # one time for all, or a LongTensor (B,); 0 … T
     num_timesteps: int,  # T
 ) -> Tensor:  # LongTensor (B,)
-    "Times as a network needs them, one for each sample; a `ValueError` if they don't fit"
+    "One time for each sample of `x`; a `ValueError` if the times don't fit"
     t = check_timesteps(t, len(x), num_timesteps)
     return torch.as_tensor(t, device=x.device).expand(len(x))
 
@@ -239,8 +239,8 @@ class ConditionalSkipConnection(nn.Module):
 
 # %% ../nbs/10_blocks.ipynb #d6b9ba01
 def _join_channels(
-    h: Tensor,  # (B, C, H, W) from inside
-    skip: Tensor,  # (B, S, H, W) from before
+    h: Tensor,  # (B, C, H, W), the output of the layers
+    skip: Tensor,  # (B, S, H, W), their input
 ) -> Tensor:  # (B, S + C, H, W)
     "The channels of `skip`, then those of `h`"
     return torch.cat([skip, h], dim=1)
@@ -258,7 +258,7 @@ class ConvEmbed(nn.Module):
     def __init__(
         self,
         in_channels: int,  # channels of x
-        out_channels: int,  # channels that come out, a multiple of `groups`
+        out_channels: int,  # channels of the output, a multiple of `groups`
         emb_channels: int,  # width of the embedding
         groups: int = 8,  # groups of the norm
         activation: Callable[[Tensor], Tensor] = F.silu,
@@ -298,13 +298,13 @@ def _check_divides(
 
 # %% ../nbs/10_blocks.ipynb #e623becc
 class ResBlock(nn.Module):
-    "A `ConvEmbed`, then conv3×3 → norm → activation, plus a skip"
+    "A `ConvEmbed`, then conv3×3 → norm → activation, plus a skip connection"
     conditional = True
 
     def __init__(
         self,
         in_channels: int,  # channels of x
-        out_channels: int,  # channels that come out, a multiple of `groups`
+        out_channels: int,  # channels of the output, a multiple of `groups`
         emb_channels: int,  # width of the embedding
         groups: int = 8,  # groups of the norms
         activation: Callable[[Tensor], Tensor] = F.silu,
@@ -335,7 +335,7 @@ def down(in_channels: int, out_channels: int) -> nn.Conv2d:
 def _upsample_kernel(
     weight: Tensor,  # (O, I, 3, 3) of a convolution
 ) -> Tensor:  # (I, O, 4, 4) of a transposed one of stride 2
-    "The one kernel equal to repeating each pixel 2×2 and convolving with `weight`"
+    "The kernel that repeats each pixel 2×2 and convolves with `weight` at once"
     turned = weight.flip(-1, -2).transpose(0, 1)
     wide = F.pad(turned, (0, 1)) + F.pad(turned, (1, 0))
     return F.pad(wide, (0, 0, 0, 1)) + F.pad(wide, (0, 0, 1, 0))
@@ -376,7 +376,7 @@ _named = {
 
 
 def _resolve(option: str, value: Any) -> Any:
-    "The function or class that a name in `_named` means; other values are returned unchanged"
+    "The function or class with this name in `_named`; other values are returned unchanged"
     if not isinstance(value, str): return value
     if value not in _named:
         raise ValueError(f"{option} must be one of {', '.join(_named)}, not {value!r}")
@@ -408,7 +408,7 @@ def _check_side(side: int, multiple: int) -> None:
 def _check_images(
     x: Tensor,  # to be (B, in_channels, H, W)
     in_channels: int,
-    multiple: int,  # of which H and W must be multiples
+    multiple: int,  # divides H and W
 ) -> None:
     "Raise a `ValueError` if the images don't have the shape that the network takes"
     if x.ndim != 4:
@@ -426,7 +426,7 @@ class _ImageNetwork(nn.Module):
     num_timesteps: int  # T
     side_multiple: int  # H and W must be multiples of it
     config: dict[str, Any]  # the arguments that build this network
-    _label_arguments: dict[str, Any] = {}  # those of `UNetConditioned` alone
+    _label_arguments: dict[str, Any] = {}  # only `UNetConditioned` has some
     _denoise: Callable[[Tensor, Tensor], Tensor]  # (x, emb) -> the output
 
     def _set_embeddings(self, dim: int) -> int:

@@ -72,7 +72,7 @@ class ConditionalMLP(ConditionalChain):
         """What the network predicts at x_t"""
 
 def expand_labels(x: Tensor, labels: Tensor | int | None, num_classes: int | None) -> Tensor | None:
-    """Labels as a network needs them, one for each sample; a `ValueError` if they don't fit"""
+    """One label for each sample of `x`; a `ValueError` if the labels don't fit"""
 
 class ConditionalSkipConnection(nn.Module):
     """connection(layers(x, *ys), x)"""
@@ -113,7 +113,7 @@ class ConvEmbed(nn.Module):
         """The output of the layer for `x` and the embedding `emb`"""
 
 class ResBlock(nn.Module):
-    """A `ConvEmbed`, then conv3×3 → norm → activation, plus a skip"""
+    """A `ConvEmbed`, then conv3×3 → norm → activation, plus a skip connection"""
     conv1: ConvEmbed
     conv2: nn.Conv2d
     norm: nn.GroupNorm

@@ -12,7 +12,7 @@ from typing import Any
 
 @contextmanager
 def seeded(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
-    """A `with` block with draws by `seed` and `epoch` alone; the draws after it don't change"""
+    """A `with` block whose draws depend on `seed` and `epoch` only; later draws don't change"""
 
 class EMA:
     """Exponential moving average of a module's trained parameters (arXiv 2006.11239, section 4)"""
@@ -62,7 +62,7 @@ class History:
 
 @dataclass
 class _EpochState:
-    """The progress of an epoch; empty between epochs"""
+    """How far an epoch has come; empty between epochs"""
     total: Any = 0.0
     count: int = 0
     batches: int = 0
@@ -77,13 +77,13 @@ class _EpochState:
         """The mean loss so far"""
 
     def state_dict(self, device: torch.device) -> dict[str, Any]:
-        """For a checkpoint: plain values and tensors"""
+        """Plain values and tensors for a checkpoint"""
 
     def remaining(self, batches: Iterable[Any], device: torch.device) -> Iterator[Any]:
-        """The batches that are not done yet, with the random state after those that are"""
+        """The batches not done yet; the random state is restored before the first of them"""
 
 class _TrainingState:
-    """The state of a training: all that changes while it runs"""
+    """Everything that changes while a training runs"""
     opt: Optimizer
     params: list[nn.Parameter]
     base_lrs: list[float]
@@ -106,7 +106,7 @@ def fingerprint(diffusion: GaussianDiffusion) -> dict[str, Any]:
     """What a checkpoint and `diffusion` must agree on: shapes, prediction and schedule"""
 
 def check_fingerprint(state: dict[str, Any], diffusion: GaussianDiffusion, path: str | Path) -> None:
-    """Raise a `ValueError` naming the first difference, if `state` is of another diffusion"""
+    """Raise a `ValueError` that names the first difference, if `state` is of another diffusion"""
 
 def write_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
     """Write a checkpoint, whole or not at all; a `ValueError` if it can't be written"""

@@ -25,12 +25,11 @@ from PIL import Image
 from torch import Tensor
 
 # %% ../nbs/52_cli.ipynb #0d6fb8a3
-from .schedules import check_counts
+from .checks import check_counts, warn_user
 from .diffusion import GaussianDiffusion
 from .guidance import autoguide, cycle_labels
 from .sampling import SeededNoise, Step, evaluations, reverse_process
 from .samplers import _autocast, resolve_sampling, sample, samplers
-from .files import warn_user
 from .data import find_device, is_bf16_fast
 from .training import train
 from denoising_diffusion.plots import (

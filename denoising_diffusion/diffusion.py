@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor, nn
 
+from .checks import _brief
 from .schedules import cumulate_alphas
 
 Labels = int | str | Sequence[int | str] | Tensor  # one label for all, or one for each sample
@@ -54,13 +55,6 @@ _predictions = {
 }
 
 # %% ../nbs/02_diffusion.ipynb #70cf901d
-def _brief(value: Any) -> str:
-    "A value in a message: networks and tensors by their type"
-    if isinstance(value, nn.Module): return f"a network ({type(value).__name__})"
-    if isinstance(value, Tensor): return f"a tensor of shape {tuple(value.shape)}"
-    return repr(value)
-
-
 def _check_arguments(betas: Any, denoise_fn: Any, prediction: Any) -> None:
     "Raise a `ValueError` if an argument is missing, or stands in the place of another"
     if isinstance(betas, (str, int, float)) or callable(betas):

@@ -19,7 +19,8 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 
 from .data import check_images, to_floats
-from .files import load_named, warn_user, write_tensors
+from .checks import warn_user
+from .files import load_named, write_tensors
 from denoising_diffusion.metrics import (
     Match, frechet_distance, mean_and_covariance, nearest_neighbors,
 )

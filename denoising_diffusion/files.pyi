@@ -20,7 +20,4 @@ weights_folder: Path
 _Built = TypeVar('_Built')
 
 def load_named(name: str | Path, kind: str, build: Callable[[dict[str, Tensor], Any], _Built]) -> _Built:
-    """What `build` makes of a file of tensors; the same file is read only once"""
-
-def warn_user(message: str) -> None:
-    """Warn, pointing at the line of the user's code that called the package"""
+    """What `build` makes of a file of tensors; a file is read again only after a change"""

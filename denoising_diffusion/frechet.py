@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from .data import check_images, to_floats
 from .diffusion import Labels, check_labels
-from .files import load_named, warn_user, write_tensors
+from .checks import warn_user
+from .files import load_named, write_tensors
 from denoising_diffusion.metrics import (
     confusion_matrix, frechet_distance, mean_and_covariance, scores,
 )

@@ -72,11 +72,11 @@ def _label_batch(labels: Tensor, x: Tensor) -> Tensor:
 # %% ../nbs/03_guidance.ipynb #aca756af
 def randomly_set_unconditioned(
     labels: Tensor,  # LongTensor (B,); 1 … K
-    prob_uncond: float = 0.2,  # the probability with which each is replaced, 0 … 1
+    prob_uncond: float = 0.2,  # the probability that a label is replaced, 0 … 1
     *,
     generator: torch.Generator | None = None,
 ) -> Tensor:  # LongTensor (B,)
-    "A copy of `labels`, each 0 with probability `prob_uncond` (arXiv 2207.12598, algorithm 1)"
+    "`labels`, each replaced by 0 with probability `prob_uncond` (arXiv 2207.12598, alg. 1)"
     if not 0 <= prob_uncond <= 1:
         raise ValueError(f"prob_uncond must lie in 0 … 1, not {prob_uncond!r}")
     draws = torch.rand(labels.shape, device=labels.device, generator=generator)
@@ -106,8 +106,8 @@ def autoguide(
 # %% ../nbs/03_guidance.ipynb #6e246f37
 def cycle_labels(
     labels: Sequence[Any],  # such as [1, 2, 3] or ["3", "1"]; empty for none
-    n: int,  # how many are needed
-) -> list[Any] | None:  # n of them, or None where there are none
-    "`labels` in turn, repeated until there are n"
+    n: int,  # how many labels are needed
+) -> list[Any] | None:  # n labels; None if `labels` is empty
+    "`labels` in turn, repeated until there are `n`"
     if not labels: return None
     return list(islice(cycle(labels), n))

@@ -8,10 +8,10 @@ def guide(model: Callable[..., Tensor], labels: int | Sequence[int] | Tensor | N
     """A denoiser of x and t: `model` under classifier-free guidance (arXiv 2207.12598)"""
 
 def randomly_set_unconditioned(labels: Tensor, prob_uncond: float=0.2, *, generator: torch.Generator | None=None) -> Tensor:
-    """A copy of `labels`, each 0 with probability `prob_uncond` (arXiv 2207.12598, algorithm 1)"""
+    """`labels`, each replaced by 0 with probability `prob_uncond` (arXiv 2207.12598, alg. 1)"""
 
 def autoguide(model: Callable[[Tensor, Tensor], Tensor], weak: Callable[[Tensor, Tensor], Tensor], scale: float=1.5, since: int=1) -> Callable[[Tensor, Tensor], Tensor]:
     """`model` guided away from a weaker one where noise is high (arXiv 2406.02507, 2404.07724)"""
 
 def cycle_labels(labels: Sequence[Any], n: int) -> list[Any] | None:
-    """`labels` in turn, repeated until there are n"""
+    """`labels` in turn, repeated until there are `n`"""

@@ -8,7 +8,7 @@ def flatten_image(image: Image.Image, background: str='white') -> Image.Image:
     """The image as RGB, upright and on a background"""
 
 def subject_box(image: Image.Image, tolerance: int=16) -> tuple[int, int, int, int]:
-    """The smallest box around the subject of an image; the whole image if nothing stands out"""
+    """The smallest box around the subject of an image; the whole image if none is found"""
 
 def square_image(image: Image.Image, size: int, background: str='white', *, crop: bool=False, margin: float=0.05) -> Image.Image:
     """The image, or its subject, upright and on a background, as a square of `size` pixels"""
@@ -26,7 +26,7 @@ def read_folder(folder: str | Path, size: int, *, background: str='white', crop:
     """All PNG, JPEG, GIF, WebP and BMP images of a folder as squares of one size"""
 
 def images_from_folder(folder: str | Path, size: int, *, background: str='white', crop: bool=False, margin: float=0.05, keep_blank: bool=False, keep_duplicates: bool=True) -> Tensor:
-    """All images of a folder as squares of one size; a warning names what is left out"""
+    """All images of a folder as squares of one size; a warning lists what is left out"""
 
 def labelled_images_from_folder(folder: str | Path, size: int, *, background: str='white', crop: bool=False, margin: float=0.05) -> tuple[Tensor, Tensor, list[str]]:
     """The images of a folder's sub-folders, uint8, with labels int64 that number the sub-folders"""

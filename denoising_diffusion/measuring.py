@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 # %% ../nbs/53_measuring.ipynb #54d09951
-from .schedules import check_counts
+from .checks import check_counts
 from .files import write_file
 from .data import load_mnist, split_validation
 from .images import images_from_folder, labelled_images_from_folder

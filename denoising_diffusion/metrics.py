@@ -18,7 +18,7 @@ from torch import Tensor
 def mean_and_covariance(
     features: Tensor,  # (N, D), with N at least 2
 ) -> tuple[Tensor, Tensor]:  # (D,) and (D, D), float64
-    "The mean of features, and their covariance, which divides by N − 1"
+    "The mean of features and their covariance, with N − 1 in the denominator"
     if len(features) < 2:
         raise ValueError(f"at least 2 images are needed for a covariance, not {len(features)}")
     x = features.double()
@@ -55,10 +55,10 @@ def frechet_distance(
     shift = (mu1 - mu2).square().sum()
     root = _trace_of_root(sigma1, sigma2)
     distance = shift + sigma1.trace() + sigma2.trace() - 2 * root
-    return max(0.0, float(distance))  # rounding must not make it negative
+    return max(0.0, float(distance))
 
 def _check_gaussians(mu1: Tensor, sigma1: Tensor, mu2: Tensor, sigma2: Tensor) -> None:
-    "A `ValueError` unless these are two finite means (D,) and covariances (D, D)"
+    "Raise a `ValueError` unless these are two finite means (D,) and covariances (D, D)"
     given = (mu1, sigma1, mu2, sigma2)
     shapes = [tuple(v.shape) for v in given]
     side = mu1.numel()
@@ -70,7 +70,7 @@ def _check_gaussians(mu1: Tensor, sigma1: Tensor, mu2: Tensor, sigma2: Tensor) -
 
 # %% ../nbs/40_metrics.ipynb #371d73fe
 def _distances(x: Tensor, y: Tensor) -> Iterator[Tensor]:
-    "Euclidean distances (B, M) of `x` to `y`, B rows at a time; of a point to itself exactly 0"
+    "Euclidean distances (B, M) from `x` to `y`, B rows at a time; exactly 0 for equal points"
     for rows in x.split(500):
         yield torch.cdist(rows, y, compute_mode="donot_use_mm_for_euclid_dist")
 
@@ -80,7 +80,7 @@ def _radii(x: Tensor, k: int) -> Tensor:  # (N,)
     return torch.cat([found.values for found in nearest])
 
 def _share_inside(x: Tensor, y: Tensor, radii: Tensor) -> float:
-    "The share of points `x` that lie in a ball around any of `y`"
+    "The share of points `x` that lie in the ball of at least one of `y`"
     inside = [(rows <= radii).any(1) for rows in _distances(x, y)]
     share = torch.cat(inside).double().mean()
     return share.item()
@@ -88,10 +88,10 @@ def _share_inside(x: Tensor, y: Tensor, radii: Tensor) -> float:
 # %% ../nbs/40_metrics.ipynb #d3d564b0
 def precision_recall(
     features: Tensor,  # (N, D), of samples
-    real_features: Tensor,  # (M, D); results compare best where M is N
+    real_features: Tensor,  # (M, D), best with M = N
     k: int = 3,  # a ball reaches to its k-th nearest neighbor
 ) -> tuple[float, float]:  # precision and recall, 0 … 1
-    "The share of samples among real images, and of real images among samples (arXiv 1904.06991)"
+    "The share of samples near real images, and of real images near samples (arXiv 1904.06991)"
     x = features.double()
     y = real_features.double()
     if not x.ndim == y.ndim == 2 or x.shape[1] != y.shape[1]:
@@ -110,13 +110,13 @@ def precision_recall(
 # %% ../nbs/40_metrics.ipynb #56db85bd
 @dataclass
 class Match:
-    "For each image the nearest of others"
+    "The nearest neighbor of each image among other images"
     distance: Tensor  # (N,)
-    index: Tensor  # (N,) which of the others it is
-    mirrored: Tensor  # (N,) whether its mirror image is the nearest
+    index: Tensor  # (N,) index of the neighbor among the others
+    mirrored: Tensor  # (N,) whether the mirror image of the neighbor is nearest
 
     def __iter__(self) -> Iterator[Tensor]:
-        "Its three tensors, as a tuple would give them"
+        "Iterate over the three tensors, so that a match can be unpacked"
         return iter((self.distance, self.index, self.mirrored))
 
 # %% ../nbs/40_metrics.ipynb #2c18f9b1
@@ -126,15 +126,15 @@ def _nearest(x: Tensor, others: Tensor, mirror_images: Tensor) -> Match:
     mirrored = flipped.values < plain.values
     index = torch.where(mirrored, flipped.indices, plain.indices)
     nearest = torch.where(mirrored[:, None], mirror_images[index], others[index])
-    distance = (x - nearest).norm(dim=1)  # once more, as `cdist` rounds
+    distance = (x - nearest).norm(dim=1)  # computed again, as `cdist` rounds
     return Match(distance, index, mirrored)
 
 def nearest_neighbors(
     x: Tensor,  # (N, D)
     others: Tensor,  # (M, D)
-    mirror_images: Tensor,  # (M, D), features of the mirror images of `others`, in their order
+    mirror_images: Tensor,  # (M, D), features of the mirror images of `others`, in the same order
 ) -> Match:
-    "The nearest of `others`, or of their mirror images, to each of `x`"
+    "For each of `x` the nearest of `others` or of their mirror images"
     parts = [_nearest(part, others, mirror_images) for part in x.split(250)]
     columns = [torch.cat(column) for column in zip(*parts)]
     return Match(*columns)

@@ -5,26 +5,26 @@ from torch import Tensor
 from typing import Any
 
 def mean_and_covariance(features: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean of features, and their covariance, which divides by N − 1"""
+    """The mean of features and their covariance, with N − 1 in the denominator"""
 
 def frechet_distance(mu1: Tensor, sigma1: Tensor, mu2: Tensor, sigma2: Tensor) -> float:
     """The squared Fréchet distance of two Gaussians (Dowson & Landau 1982), in float64"""
 
 def precision_recall(features: Tensor, real_features: Tensor, k: int=3) -> tuple[float, float]:
-    """The share of samples among real images, and of real images among samples (arXiv 1904.06991)"""
+    """The share of samples near real images, and of real images near samples (arXiv 1904.06991)"""
 
 @dataclass
 class Match:
-    """For each image the nearest of others"""
+    """The nearest neighbor of each image among other images"""
     distance: Tensor
     index: Tensor
     mirrored: Tensor
 
     def __iter__(self) -> Iterator[Tensor]:
-        """Its three tensors, as a tuple would give them"""
+        """Iterate over the three tensors, so that a match can be unpacked"""
 
 def nearest_neighbors(x: Tensor, others: Tensor, mirror_images: Tensor) -> Match:
-    """The nearest of `others`, or of their mirror images, to each of `x`"""
+    """For each of `x` the nearest of `others` or of their mirror images"""
 
 def confusion_matrix(asked: Tensor, read: Tensor, num_classes: int) -> Tensor:
     """How often label i (row, from 1) was read as j (column)"""

@@ -126,8 +126,8 @@ class _Polyline(NamedTuple):
     "A curve as a chain of straight pieces"
     tree: Any  # a `scipy.spatial.cKDTree`, which finds the nearest joint
     joints: np.ndarray  # (J, 2)
-    before: np.ndarray  # (J, 2), the joint before each, or at an arc's start itself
-    after: np.ndarray  # (J, 2), the joint after each, or at an arc's end itself
+    before: np.ndarray  # (J, 2), the joint before each; at the start of an arc, the joint itself
+    after: np.ndarray  # (J, 2), the joint after each; at the end of an arc, the joint itself
 
 @lru_cache
 def _polyline(name: str, num_pieces: int = 4096) -> _Polyline:

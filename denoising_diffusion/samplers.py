@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .schedules import check_counts
-from .diffusion import GaussianDiffusion, Labels, _brief
+from .checks import _brief, check_counts
+from .diffusion import GaussianDiffusion, Labels
 from denoising_diffusion.sampling import (
     SeededNoise, Step, ddpm_rule, final, reverse_process, time_grid,
 )

@@ -22,9 +22,10 @@ from fastcore.basics import patch
 from fastcore.meta import delegates
 from torch import Tensor
 
+from .checks import _brief
 from .schedules import cumulate_alphas
 from denoising_diffusion.diffusion import (
-    GaussianDiffusion, Labels, Level, _brief, check_timesteps, noise_like,
+    GaussianDiffusion, Labels, Level, check_timesteps, noise_like,
     posterior_mean_variance,
 )
 from .guidance import _guided
@@ -79,7 +80,7 @@ def _move(
 def _draw_noise(
     x: Tensor, noise: Tensor | None, generator: "torch.Generator | SeededNoise | None",
 ) -> Tensor:
-    "Standard normal noise of x's shape: the one given, or a new one"
+    "Standard normal noise of x's shape: `noise` if given, or a new draw"
     if noise is None and hasattr(generator, "like"): return generator.like(x)
     return noise_like(x, noise, generator)
 
@@ -95,7 +96,7 @@ def _trajectory(
     predict: Callable,  # (x, t) -> x̂_0
     move: Callable,  # (x, x̂_0, t, s) -> x_s
     x: Tensor,  # x_T
-    times: list[int],  # that the rule visits; a time comes twice where a step is corrected
+    times: list[int],  # falling; a time appears twice if the step to it is corrected
     progress: bool,
 ) -> Iterator[Step]:
     "Predict and move from each time to the next"
@@ -116,8 +117,8 @@ def time_grid(
     num_timesteps: int,  # T
     sampling_timesteps: int | None = None,  # number of steps, 1 … T; all T if not given
     spacing: float = 1.0,  # 1 spreads the times evenly, below 1 puts more near T, above 1 near 0
-) -> list[int]:  # falling from T to 0, one entry more than there are steps
-    "The times T (1 − i/n)^spacing that a sampler visits, rounded so that no two are equal"
+) -> list[int]:  # falling from T to 0; n + 1 times for n steps
+    "The times T (1 − i/n)^spacing that a sampler visits, rounded to distinct whole numbers"
     T = num_timesteps
     n = T if sampling_timesteps is None else _step_count(sampling_timesteps, 1, T)
     if not 0 < spacing < math.inf:
@@ -147,7 +148,7 @@ def _resolve_times(
     times: int | Sequence[int] | None,  # the number of steps, or the times
     num_timesteps: int,  # T
 ) -> list[int]:  # falling from T to 0
-    "The even `time_grid` of a number of steps, or the given times, checked"
+    "The even `time_grid` for a number of steps, or the given times after a check"
     if hasattr(times, "tolist"): times = times.tolist()
     if not isinstance(times, Sequence): return time_grid(num_timesteps, times)
     times = list(times)
@@ -169,7 +170,7 @@ def _find_rule(
 ) -> Callable:  # (x_t, x̂_0, level at t, level at s) -> mean, standard deviation
     "The rule itself, or the one with that name and η = 0"
     if isinstance(rule, str):
-        registry = import_module("denoising_diffusion.samplers")  # it needs every rule's module
+        registry = import_module("denoising_diffusion.samplers")  # imported late, as it imports this module
         return registry.sampler_rule(rule)
     if not callable(rule):
         raise ValueError(f"rule must be a rule such as ddim_rule(), or a name, not {rule!r}")
@@ -224,7 +225,7 @@ def like(
     x: Tensor,  # (B, …) floats: B samples, the first with index `start`
 ) -> Tensor:  # (B, …)
     "The next noise of x's shape, dtype and device"
-    noise = torch.empty(x.shape, device=x.device, dtype=torch.float32)  # in whatever dtype x is
+    noise = torch.empty(x.shape, device=x.device, dtype=torch.float32)  # for every dtype
     size, stop = self.block_size, self.start + len(x)
     for block in range(self.start // size, math.ceil(stop / size)):
         generator = self._generator(block, x.device)
@@ -250,7 +251,7 @@ def _generator(self: SeededNoise, block: int, device: torch.device) -> torch.Gen
 def _initial_noise(
     diffusion: GaussianDiffusion,
     n_or_shape: int | Sequence[int],  # number of samples, or their shape (B, *data_shape)
-    noise: Tensor | None = None,  # returned if it is given and fits
+    noise: Tensor | None = None,  # x_T, if it is given
     generator: torch.Generator | SeededNoise | None = None,  # for the noise that is drawn
 ) -> Tensor:  # x_T (B, *data_shape)
     "x_T: standard normal noise on the diffusion's device and in its dtype, unless `noise` is given"
@@ -294,7 +295,7 @@ def _guided_denoiser(
     network = diffusion._get_network()
     if labels is None: return _guided(network, None, guidance_scale)
     numbers = diffusion._resolve_labels(labels, batch_size, diffusion.device)
-    if not numbers.any(): guidance_scale = 1.0  # nobody is guided: one evaluation will do
+    if not numbers.any(): guidance_scale = 1.0  # no guidance: one evaluation is enough
     return _guided(network, numbers, guidance_scale)
 
 # %% ../nbs/04_sampling.ipynb #6502dd40
@@ -311,7 +312,7 @@ def reverse_process(
     generator: torch.Generator | SeededNoise | None = None,  # for all random draws
     progress: bool = True,  # show a progress bar
 ) -> Iterator[Step]:
-    "Yield a `Step` at each time from noise at T to data at 0: n + 1 of them for n steps"
+    "Yield a `Step` at each visited time, from noise at T to data at 0"
     shape = _sample_shape(diffusion, n_or_shape)
     denoiser = _guided_denoiser(diffusion, shape[0], labels, guidance_scale)
     times = _resolve_times(sampling_timesteps, diffusion.num_timesteps)
@@ -323,7 +324,7 @@ def reverse_process(
 
 # %% ../nbs/04_sampling.ipynb #3035f552
 def final(
-    steps: Iterator[Step],  # of `reverse_process`
+    steps: Iterator[Step],  # from `reverse_process`
 ) -> Tensor:  # (B, *data_shape)
     "The x of the last step"
     step = None
@@ -339,7 +340,7 @@ def p_sample_loop(
     labels: Labels | None = None,  # 0 … K or class names: one, or B
     **kwargs: Any,
 ) -> Tensor:  # (B, *data_shape)
-    "Samples by all T steps of DDPM (arXiv 2006.11239, algorithm 2)"
+    "Draw samples with all T steps of DDPM (arXiv 2006.11239, algorithm 2)"
     return final(reverse_process(diffusion, n_or_shape, labels,
                                  rule=ddpm_rule, sampling_timesteps=None, **kwargs))
 
@@ -351,7 +352,7 @@ def p_sample_loop_all(
     labels: Labels | None = None,  # 0 … K or class names: one, or B
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor]:  # xs, x_starts: each (T, B, *data_shape), from t = T − 1 to 0
-    "Every x and every x̂_0 of the trajectory whose last x `p_sample_loop` returns"
+    "Every x and x̂_0 of the trajectory of `p_sample_loop`"
     steps = reverse_process(diffusion, n_or_shape, labels,
                             rule=ddpm_rule, sampling_timesteps=None, **kwargs)
     first = next(steps)
@@ -392,7 +393,7 @@ def sample_step(
 
 
 def _check_earlier(s: int | Tensor, t: int | Tensor) -> None:
-    "Raise a `ValueError` unless s < t; times on a GPU aren't read, to avoid waiting for it"
+    "Raise a `ValueError` unless s < t; times on a GPU are not checked, to avoid waiting for it"
     late = torch.as_tensor(s) >= torch.as_tensor(t)
     if late.device.type == "cpu" and late.any():
         raise ValueError(f"the step must go to a time before t = {t}, not {s}")
@@ -415,7 +416,7 @@ def p_sample(
 def logsnr_grid(
     diffusion: GaussianDiffusion,
     sampling_timesteps: int,  # number of steps, 2 … T
-) -> list[int]:  # falling from T to 0, one entry more than there are steps
+) -> list[int]:  # falling from T to 0; n + 1 times for n steps
     "Times spaced evenly in log(ᾱ/(1 − ᾱ)), apart from rounding (arXiv 2206.00927)"
     n = _step_count(sampling_timesteps, 2, diffusion.num_timesteps)
     alphas_cumprod = cumulate_alphas(diffusion.betas64)[1:]

@@ -15,7 +15,7 @@ class Step(NamedTuple):
     x_start: Tensor
 
 def time_grid(num_timesteps: int, sampling_timesteps: int | None=None, spacing: float=1.0) -> list[int]:
-    """The times T (1 − i/n)^spacing that a sampler visits, rounded so that no two are equal"""
+    """The times T (1 − i/n)^spacing that a sampler visits, rounded to distinct whole numbers"""
 
 def evaluations(rule: Callable[..., Any] | str, times: list[int]) -> int:
     """The number of denoiser evaluations in a trajectory of `rule` over `times`"""
@@ -33,16 +33,16 @@ class SeededNoise:
         """The next noise of x's shape, dtype and device"""
 
 def reverse_process(diffusion: GaussianDiffusion, n_or_shape: int | Sequence[int], labels: Labels | None=None, *, rule: Callable[..., Any] | str=..., sampling_timesteps: int | Sequence[int] | None=None, guidance_scale: float=1.0, clip_denoised: bool=True, noise: Tensor | None=None, generator: torch.Generator | SeededNoise | None=None, progress: bool=True) -> Iterator[Step]:
-    """Yield a `Step` at each time from noise at T to data at 0: n + 1 of them for n steps"""
+    """Yield a `Step` at each visited time, from noise at T to data at 0"""
 
 def final(steps: Iterator[Step]) -> Tensor:
     """The x of the last step"""
 
 def p_sample_loop(diffusion: GaussianDiffusion, n_or_shape: int | Sequence[int], labels: Labels | None=None, *, guidance_scale: float=1.0, clip_denoised: bool=True, noise: Tensor | None=None, generator: torch.Generator | SeededNoise | None=None, progress: bool=True) -> Tensor:
-    """Samples by all T steps of DDPM (arXiv 2006.11239, algorithm 2)"""
+    """Draw samples with all T steps of DDPM (arXiv 2006.11239, algorithm 2)"""
 
 def p_sample_loop_all(diffusion: GaussianDiffusion, n_or_shape: int | Sequence[int], labels: Labels | None=None, *, guidance_scale: float=1.0, clip_denoised: bool=True, noise: Tensor | None=None, generator: torch.Generator | SeededNoise | None=None, progress: bool=True) -> tuple[Tensor, Tensor]:
-    """Every x and every x̂_0 of the trajectory whose last x `p_sample_loop` returns"""
+    """Every x and x̂_0 of the trajectory of `p_sample_loop`"""
 
 def sample_step(diffusion: GaussianDiffusion, x: Tensor, t: int | Tensor, s: int | Tensor, noise: Tensor | None=None, labels: Labels | None=None, *, rule: Callable[..., Any] | str=..., guidance_scale: float=1.0, clip_denoised: bool=True, generator: torch.Generator | SeededNoise | None=None) -> tuple[Tensor, Tensor]:
     """One step of `rule` from t to s"""

@@ -6,9 +6,6 @@ from typing import Any
 def cumulate_alphas(betas: Tensor) -> Tensor:
     """ᾱ₀ … ᾱ_T: the share of the variance that is still signal, ᾱ_t = Π (1 − β_i) for i ≤ t"""
 
-def check_counts(**counts: int) -> None:
-    """Raise a `ValueError` for the first of `counts` that is not a whole number ≥ 1"""
-
 def linear_beta_schedule(num_timesteps: int, start: float=0.0001, end: float=0.02) -> Tensor:
     """Betas that rise linearly, scaled by 1000/T (arXiv 2006.11239); a `ValueError` if one reaches 1"""
 

@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader
 
 from .diffusion import GaussianDiffusion, check_labels, takes_labels
 from .guidance import randomly_set_unconditioned
-from .files import warn_user
+from .checks import warn_user
 from .data import Batches, _check_dtype, find_device, split_labels
 from denoising_diffusion.checkpoints import (
     EMA, _EpochState, History, check_fingerprint, _check_settings, _checkpoint_path, fingerprint,
@@ -37,7 +37,7 @@ from denoising_diffusion.checkpoints import (
 
 # %% ../nbs/31_training.ipynb #a09e3a74
 def one_cycle(fraction: float) -> float:  # 0 … 1 of the training -> factor of the learning rate
-    "From 1/25 up to 1 in the first quarter, then down to 0, along cosines (arXiv 1708.07120)"
+    "Rise from 1/25 to 1 in the first quarter, then fall to 0, along cosines (arXiv 1708.07120)"
     rise, low = 0.25, 0.04
     if fraction < rise:
         return low + (1 - low) * (1 - math.cos(math.pi * fraction / rise)) / 2
@@ -54,7 +54,7 @@ def fit(
     lr: float,  # the highest learning rate of `one_cycle`
     optimizer: Callable[..., Optimizer] = torch.optim.Adam,  # called with `parameters`
     least: int = 1,  # smaller batches are left out
-    desc: str = "fit",  # stands before the progress bar
+    desc: str = "fit",  # text before the progress bar
     progress: bool = True,
 ) -> None:
     "Train `parameters` on batches shuffled by torch's global generator, with `one_cycle`"
@@ -76,7 +76,7 @@ class Training(_TrainingState):
     "The options of `train`, and the state of its training"
     def __init__(
         self,
-        diffusion: GaussianDiffusion,  # its network is an nn.Module, and is trained
+        diffusion: GaussianDiffusion,  # its network, an nn.Module, is trained
         *,
         num_epochs: int,  # in the whole training, including those before a resume
         batch_size: int = 64,  # not used for a DataLoader
@@ -86,16 +86,16 @@ class Training(_TrainingState):
         prob_uncond: float = 0.2,  # how often a label is replaced by 0, "no label"
         ema_decay: float | None = 0.999,  # of the averaged weights; None or 0: no average
         grad_clip: float | None = 1.0,  # the gradient's largest length; None or 0: no limit
-        loss: Callable[[Tensor, Tensor], Tensor] = F.mse_loss,  # (output, target) -> its mean
+        loss: Callable[[Tensor, Tensor], Tensor] = F.mse_loss,  # (output, target) -> mean loss
         time_weights: Tensor | None = None,  # (T,) how often to draw each time; None: evenly
         augment: Callable[[Tensor], Tensor] | None = None,  # changes each batch (B, *data_shape)
         checkpoint: str | Path | None = None,  # a file, written after each epoch
-        checkpoint_steps: int | None = None,  # … and within epochs, whenever so many steps are done
+        checkpoint_steps: int | None = None,  # also write it after every so many steps
         resume: bool | str | Path = False,  # True: from `checkpoint`, if it exists; or another file
         dtype: torch.dtype | None = None,  # of autocast, such as torch.bfloat16; not of the weights
-        device: torch.device | str | None = None,  # None: a GPU, the diffusion's own or the fastest
-        seed: int | None = None,  # of all but the initial weights; None: a random one
-        after_epoch: Callable[[GaussianDiffusion, int], Any] | None = None,  # (…, epochs done)
+        device: torch.device | str | None = None,  # None: the diffusion's, if a GPU, or the fastest
+        seed: int | None = None,  # of all draws but the initial weights; None: a random one
+        after_epoch: Callable[[GaussianDiffusion, int], Any] | None = None,  # (it, epochs done)
         progress: bool = True,  # show a progress bar
     ):
         store_attr()
@@ -152,7 +152,7 @@ def batched_metric(
     data: Tensor | tuple | DataLoader,  # samples (N, …), (samples, labels), or a loader of either
     batch_size: int = 256,
     *,
-    device: torch.device | None = None,  # where batches are put first
+    device: torch.device | None = None,  # batches are moved there first
     dtype: torch.dtype | None = None,  # of x
 ) -> float:
     "The mean of `metric` over `data`, taken batch by batch and without gradients"
@@ -184,7 +184,7 @@ def batched_loss(
     data: Tensor | tuple | DataLoader,  # samples (N, *data_shape), (samples, labels), or a loader
     batch_size: int = 256,
     *,
-    loss: Callable[[Tensor, Tensor], Tensor] = F.mse_loss,  # (output, target) -> its mean
+    loss: Callable[[Tensor, Tensor], Tensor] = F.mse_loss,  # (output, target) -> mean loss
     seed: int = 0,  # of the times and the noise
 ) -> float:
     "The mean loss of `diffusion` over `data` in eval mode, with the same draws on every call"
@@ -240,7 +240,7 @@ def take_step(
 def random_flip(
     x: Tensor,  # (B, C, H, W)
 ) -> Tensor:  # (B, C, H, W)
-    "The images, each mirrored left to right with probability 1/2 by torch's global generator"
+    "Mirror each image left to right with probability 1/2, by torch's global generator"
     mirrored = torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5
     return torch.where(mirrored, x.flip(-1), x)
 
@@ -317,7 +317,7 @@ def state_dict(self: Training) -> dict[str, Any]:
 
 @patch
 def save(self: Training) -> None:
-    "Write the checkpoint, if there is to be one"
+    "Write the checkpoint, if `checkpoint` names a file"
     if self.checkpoint is None: return
     write_checkpoint(self.checkpoint, self.state_dict())
     self.last_checkpoint = f"{self.checkpoint} (epoch {len(self.history)}, step {self.step})"
@@ -404,7 +404,7 @@ def end_epoch(self: Training, **values: float | None) -> None:
 def place(
     self: Training, data: Tensor | tuple | DataLoader | None, name: str,
 ) -> Tensor | tuple | DataLoader | None:
-    "`data`, checked; tensors are moved to the device if they fill less than half of it"
+    "`data`, checked; tensors go to the device if they fill less than half of its free memory"
     if data is None: return None
     data, device = _check_data(self.diffusion, data, name), self.diffusion.device
     if isinstance(data, DataLoader): return data
@@ -415,7 +415,7 @@ def place(
 
 @patch
 def make_batches(self: Training, train_data: Tensor | tuple | DataLoader) -> Batches:
-    "Batches of `train_data` on the diffusion's device: shuffled, or as a DataLoader has them"
+    "Batches of `train_data` on the diffusion's device: shuffled, or as a DataLoader yields them"
     data, dtype = self.place(train_data, "train_data"), _weights_dtype(self.diffusion)
     options = dict(device=self.diffusion.device, dtype=dtype, shuffle=True)
     if isinstance(data, DataLoader): options["check"] = partial(_check_data, self.diffusion)
@@ -425,7 +425,7 @@ def make_batches(self: Training, train_data: Tensor | tuple | DataLoader) -> Bat
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
-_ranges: dict[str, tuple[Callable[[Any], bool], str]] = {  # when one is right; what it must be
+_ranges: dict[str, tuple[Callable[[Any], bool], str]] = {  # name: (test, what it must be)
     "num_epochs": (_is_count, "a whole number of at least 1"),
     "batch_size": (_is_count, "a whole number of at least 1"),
     "checkpoint_steps": (lambda steps: _is_count(steps or 1), "a whole number of at least 1"),

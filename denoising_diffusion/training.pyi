@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from typing import Any
 
 def one_cycle(fraction: float) -> float:
-    """From 1/25 up to 1 in the first quarter, then down to 0, along cosines (arXiv 1708.07120)"""
+    """Rise from 1/25 to 1 in the first quarter, then fall to 0, along cosines (arXiv 1708.07120)"""
 
 def fit(parameters: Iterable[nn.Parameter], loss_of: Callable[[Tensor], Tensor], n: int, *, num_epochs: int, batch_size: int, lr: float, optimizer: Callable[..., Optimizer]=..., least: int=1, desc: str='fit', progress: bool=True) -> None:
     """Train `parameters` on batches shuffled by torch's global generator, with `one_cycle`"""
@@ -66,7 +66,7 @@ class Training(_TrainingState):
         """All that is needed to resume; `torch.load` reads it with weights_only=True"""
 
     def save(self) -> None:
-        """Write the checkpoint, if there is to be one"""
+        """Write the checkpoint, if `checkpoint` names a file"""
 
     def load_state_dict(self, state: dict[str, Any], path: str | Path) -> None:
         """Restore the state of a checkpoint; a `ValueError` if it is of another training"""
@@ -81,10 +81,10 @@ class Training(_TrainingState):
         """Add the epoch to the history, save the checkpoint, and call `after_epoch`"""
 
     def place(self, data: Tensor | tuple[Any, ...] | DataLoader[Any] | None, name: str) -> Tensor | tuple[Any, ...] | DataLoader[Any] | None:
-        """`data`, checked; tensors are moved to the device if they fill less than half of it"""
+        """`data`, checked; tensors go to the device if they fill less than half of its free memory"""
 
     def make_batches(self, train_data: Tensor | tuple[Any, ...] | DataLoader[Any]) -> Batches:
-        """Batches of `train_data` on the diffusion's device: shuffled, or as a DataLoader has them"""
+        """Batches of `train_data` on the diffusion's device: shuffled, or as a DataLoader yields them"""
 
 def train(diffusion: GaussianDiffusion, train_data: Tensor | tuple[Any, ...] | DataLoader[Any], val_data: Tensor | tuple[Any, ...] | DataLoader[Any] | None=None, *, num_epochs: int, batch_size: int=64, lr: float=0.002, optimizer: Callable[..., Optimizer]=..., lr_schedule: Callable[[float], float] | None=..., prob_uncond: float=0.2, ema_decay: float | None=0.999, grad_clip: float | None=1.0, loss: Callable[[Tensor, Tensor], Tensor]=..., time_weights: Tensor | None=None, augment: Callable[[Tensor], Tensor] | None=None, checkpoint: str | Path | None=None, checkpoint_steps: int | None=None, resume: bool | str | Path=False, dtype: torch.dtype | None=None, device: torch.device | str | None=None, seed: int | None=None, after_epoch: Callable[[GaussianDiffusion, int], Any] | None=None, progress: bool=True) -> History:
     """Train the network of `diffusion` on `train_data` (arXiv 2006.11239, algorithm 1)"""
@@ -96,4 +96,4 @@ def batched_loss(diffusion: GaussianDiffusion, data: Tensor | tuple[Any, ...] | 
     """The mean loss of `diffusion` over `data` in eval mode, with the same draws on every call"""
 
 def random_flip(x: Tensor) -> Tensor:
-    """The images, each mirrored left to right with probability 1/2 by torch's global generator"""
+    """Mirror each image left to right with probability 1/2, by torch's global generator"""

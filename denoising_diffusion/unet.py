@@ -18,11 +18,11 @@ from .attention import _attention, _self_attention
 from .blocks import (
     ConditionalChain, ConditionalSkipConnection, ResBlock, conv3x3, down, expand_labels, up,
     _ImageNetwork, _join_channels, _resolve)
-from .schedules import check_counts
+from .checks import check_counts
 
 # %% ../nbs/12_unet.ipynb #be0fedbe
 class UNetFixed(_ImageNetwork):
-    "The `UNet` of three levels (1, 2, 4), written out without recursion"
+    "The `UNet` with multipliers (1, 2, 4), written out layer by layer"
     side_multiple = 4
 
     def __init__(
@@ -80,7 +80,7 @@ def _middle(
     num_attention_heads: int = 4,  # divides `channels`
     attention: bool = True,  # False: only one block
 ) -> nn.Module:
-    "A block, attention with its skip, a block"
+    "A block, attention with a skip connection, a block"
     if not attention: return block(channels, channels)
     return ConditionalChain(
         block1=block(channels, channels),
@@ -91,8 +91,8 @@ def _middle(
 def _levels(
     widths: Sequence[int],  # channels c₀, c₁, …: one more than levels
     blocks: Sequence[_MakeBlock],  # one for each level
-    middle: nn.Module,  # what lies inside the last level: widths[-1] channels in and out
-    num_blocks: int = 1,  # blocks before and after
+    middle: nn.Module,  # inside the last level: widths[-1] channels in and out
+    num_blocks: int = 1,  # blocks before and blocks after the skip connection
     first: bool = True,  # the outermost level has no way up
 ) -> ConditionalChain:
     "The levels from `widths[0]` on, each nested inside the one before"
@@ -127,7 +127,7 @@ def _level_blocks(
     attention_levels: Sequence[int],  # 0 … num_levels - 1, 0 for the finest
     num_attention_heads: int,  # divides the widths of those levels
 ) -> list[_MakeBlock]:
-    "For each level the function that makes its blocks, with attention in `attention_levels`"
+    "The functions that make the blocks of each level, with attention in `attention_levels`"
     unknown = [level for level in attention_levels if level not in range(num_levels)]
     if unknown:
         raise ValueError(f"attention_levels must lie in 0 … {num_levels - 1}, not {unknown[0]!r}")
@@ -150,7 +150,7 @@ def _unet_layers(
     check_counts(num_blocks_per_level=num_blocks_per_level, patch_size=patch_size)
     make_block = _resolve("block_layer", block_layer)
     options: dict[str, Any] = dict(groups=block_groups)
-    if dropout: options["dropout"] = dropout  # a block of the user need not take it
+    if dropout: options["dropout"] = dropout  # a user's block may not have this option
 
     def block(a: int, b: int) -> nn.Module: return make_block(a, b, emb_channels, **options)
 
@@ -165,7 +165,7 @@ def _unet_layers(
 
 # %% ../nbs/12_unet.ipynb #6bfd2b7a
 class UNet(_ImageNetwork):
-    "A denoiser of images by nested levels, each of half the size (arXiv 1505.04597)"
+    "A denoiser of images with nested levels, each half the size of the last (arXiv 1505.04597)"
     def __init__(
         self,
         in_channels: int,  # channels of an image
@@ -174,13 +174,13 @@ class UNet(_ImageNetwork):
         *,
         channel_multipliers: Sequence[int] = (1, 2, 4),  # one for each level
         block_layer: Callable[..., nn.Module] | str = ResBlock,  # (in, out, emb, groups=…) -> block
-        num_blocks_per_level: int = 1,  # on the way down, and again on the way up
+        num_blocks_per_level: int = 1,  # on the way down, and as many on the way up
         block_groups: int = 8,  # groups of the norms; divides every width
         num_attention_heads: int = 4,  # divides the width of the last level and of attention_levels
         middle_attention: bool = True,  # False: the middle is a single block
-        attention_levels: Sequence[int] = (),  # with attention after each block; 0: the finest
+        attention_levels: Sequence[int] = (),  # levels with attention after each block; 0: the finest
         dropout: float = 0.0,  # share of values that the blocks set to 0 in training
-        patch_size: int = 1,  # side in pixels of the patches that the network sees as pixels
+        patch_size: int = 1,  # side in pixels of a patch, which is treated as one pixel
     ):
         super().__init__()
         options = dict(
@@ -217,7 +217,7 @@ class UNetConditioned(UNet):
         self,
         x: Tensor,  # (B, in_channels, H, W) x_t
         t: int | Tensor,  # one time for all, or a LongTensor (B,); 0 … T
-        labels: Tensor | int | None = None,  # (B,) in 0 … K, one for all, or none: 0
+        labels: Tensor | int | None = None,  # (B,) in 0 … K, or one for all; None: 0
     ) -> Tensor:  # (B, in_channels, H, W)
         "What the network predicts at x_t for `labels`"
         t = self._check(x, t)
@@ -257,7 +257,7 @@ def _patchify(
     conv_out: nn.Module,
     patch_size: int,  # side of a patch in pixels
 ) -> tuple[nn.Module, nn.Module]:
-    "The first and the last layer, with pixels folded into channels before and unfolded after"
+    "The layers with each patch folded into channels before, and unfolded after"
     first = nn.Sequential(nn.PixelUnshuffle(patch_size), conv_in)
     last = nn.Sequential(conv_out, nn.PixelShuffle(patch_size))
     return first, last

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from typing import Any
 
 class UNetFixed(_ImageNetwork):
-    """The `UNet` of three levels (1, 2, 4), written out without recursion"""
+    """The `UNet` with multipliers (1, 2, 4), written out layer by layer"""
     conv_in: nn.Conv2d
     block1: Any
     down1: nn.Conv2d
@@ -29,7 +29,7 @@ class UNetFixed(_ImageNetwork):
         ...
 
 class UNet(_ImageNetwork):
-    """A denoiser of images by nested levels, each of half the size (arXiv 1505.04597)"""
+    """A denoiser of images with nested levels, each half the size of the last (arXiv 1505.04597)"""
     layers: ConditionalChain
     side_multiple: int
 

@@ -22,7 +22,7 @@ from .schedules import schedules
 from .diffusion import GaussianDiffusion
 from .sampling import Step
 from .samplers import resolve_sampling, samplers
-from .files import warn_user
+from .checks import warn_user
 from .points import make_shapes, make_spiral
 from .pretrained import find_diffusion, pretrained_names
 from denoising_diffusion.films import (
@@ -56,12 +56,12 @@ def _end_renders() -> None:
 
 # %% ../nbs/51_widgets.ipynb #aa18dbad
 def _screen_layout(**options: str) -> Any:  # of ipywidgets.Layout
-    "As wide as the page, up to the width of a film"
+    "A layout as wide as the page, but no wider than a film"
     import ipywidgets as w
     return w.Layout(width="100%", max_width="660px", **options)
 
 def _width(width: str) -> Any:  # of ipywidgets.Layout
-    "A width in CSS units, such as 340px"
+    "A layout of a width in CSS units, such as 340px"
     import ipywidgets as w
     return w.Layout(width=width)
 
@@ -123,7 +123,7 @@ def _close_widgets(widget: Any) -> None:
 # %% ../nbs/51_widgets.ipynb #973847d1
 @patch
 def make_slider(self: Player, last: int) -> None:
-    "Make the slider from frame 0 to frame `last`; hidden if there is only one frame"
+    "Make the slider from frame 0 to frame `last`; a film of one frame shows no slider"
     import ipywidgets as w
     if self.slider is not None:
         self.link.close()
@@ -149,7 +149,7 @@ def _set_class(widget: Any, name: str, on: bool) -> None:
 
 @patch
 def show(self: Player, film: Film) -> None:
-    "Show a film from its first frame, or at the slider's place if it is as long as the last film"
+    "Show a film from its first frame, or from the same one if the film before was as long"
     before, self.film = self.film, film
     spans = [f'<span style="flex: 1">{heading}</span>' for heading in film.headings]
     row = f'<div style="display: flex; text-align: center">{"".join(spans)}</div>'
@@ -303,8 +303,8 @@ class _Stepper(Player):
         self,
         name: str,  # of the first model
         diffusion: GaussianDiffusion,  # the first model
-        n: int | None,  # samples, for it and for other models of the same kind of data
-        points: dict[str, Tensor],  # by name of the model: data to draw in gray underneath
+        n: int | None,  # samples, also for other models of the same kind of data
+        points: dict[str, Tensor],  # name of a model: data to draw in gray underneath
     ) -> None:
         import ipywidgets as w
         self.points, self.loaded = points, {name: diffusion}

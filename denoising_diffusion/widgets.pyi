@@ -34,10 +34,10 @@ class Player:
         """Show frame i of the film; the last one if there are fewer"""
 
     def make_slider(self, last: int) -> None:
-        """Make the slider from frame 0 to frame `last`; hidden if there is only one frame"""
+        """Make the slider from frame 0 to frame `last`; a film of one frame shows no slider"""
 
     def show(self, film: Film) -> None:
-        """Show a film from its first frame, or at the slider's place if it is as long as the last film"""
+        """Show a film from its first frame, or from the same one if the film before was as long"""
 
     def set_busy(self, busy: bool) -> None:
         """Show the progress bar and fade the old image, or undo both"""
