@@ -63,8 +63,8 @@ def _to_pil(image: Tensor) -> "PILImage":
     return Image.fromarray(pixels.numpy())
 
 def image_grid(
-    images: Tensor,  # (N, C, H, W) in [-1, 1] with 1 or 3 channels; what lies outside is clamped
-    ncols: int | None = None,  # images in a row; by default as many as there are rows
+    images: Tensor,  # (N, C, H, W) in [-1, 1] with 1 or 3 channels; other values are clamped
+    ncols: int | None = None,  # images in a row; by default about as many as rows
     *,
     pad: int = 2,  # white pixels around each image
     scale: int = 1,  # each pixel is drawn as a square of this side
@@ -87,7 +87,7 @@ def _png(fig: "Figure") -> bytes:
 def new_figure(
     width: float,  # inches
     height: float,  # inches
-    **kwargs: Any,  # of matplotlib's `Figure`
+    **kwargs: Any,  # options of matplotlib's `Figure`
 ) -> "Figure":
     "A white figure outside pyplot, which notebooks display"
     from matplotlib.figure import Figure
@@ -121,7 +121,7 @@ def _rgb_pixels(images: Tensor, ncols: int | None = None, **kwargs: int) -> np.n
 # %% ../nbs/32_plots.ipynb #9fd35363
 def show_images(
     images: Tensor,  # (N, C, H, W) in [-1, 1] with 1 or 3 channels
-    ncols: int | None = None,  # images in a row; by default as many as there are rows
+    ncols: int | None = None,  # images in a row; by default about as many as rows
     titles: Iterable[object] | None = None,  # one for each image
     *,
     size: float = 1.0,  # width of an image in inches
@@ -182,7 +182,7 @@ def contact_sheet(
     names: Iterable[str | Path] | None = None,  # a file or a name for each
     ncols: int = 10,  # images in a row
     *,
-    scale: int | None = None,  # side of a pixel; by default an image is at least 64 wide
+    scale: int | None = None,  # side of a pixel; by default so that images are ≥ 64 wide
 ) -> "Figure":
     "A figure of images, each with its index and its name below it"
     n, _, _, width = check_images(images, in_range=False).shape
@@ -221,7 +221,7 @@ _colors = ("#4a5568", "#3b6fb6", "#d9772b", "#3a9a5b", "#8f5bb5", "#c9a227",
 def _color(label: int) -> str: return _colors[(label - 1) % 10 + 1 if label > 0 else 0]
 
 def _label_numbers(labels: Tensor | Sequence[int | str]) -> Tensor:  # on the CPU
-    "Labels as numbers; class names are numbered from 1 in the order in which they come"
+    "Labels as numbers; class names are numbered from 1 in the order they appear"
     if not isinstance(labels, Tensor) and any(isinstance(label, str) for label in labels):
         order = [*dict.fromkeys(labels)]
         labels = [order.index(label) + 1 for label in labels]
@@ -274,7 +274,7 @@ def _scatter(
 def plot_points(
     panels: Tensor | Sequence[Tensor] | dict[str, Tensor],  # (N, 2), or several, also by title
     data: Tensor | None = None,  # (M, 2), drawn in gray underneath; at most its first 5,000 points
-    labels: Tensor | Sequence[Any] | None = None,  # (N,) for all panels, or a list of one for each
+    labels: Tensor | Sequence[Any] | None = None,  # (N,) for all panels, or a list, one for each
     *,
     ncols: int | None = None,  # panels in a row; by default up to 6
     limit: float | None = None,  # the window is ±limit; by default at least 1.2
@@ -330,14 +330,14 @@ def _draw_points(
     labels: Tensor | Sequence[int | str] | None,
     limit: float | None,
 ) -> None:
-    "Each step's x, then each step's x_start, on one of `axs` each"
+    "Draw each step's x, then each step's x_start, each on its own axes"
     xs, starts, data, limit = _points_of(steps, data, limit)
     for ax, points in zip(axs, xs + starts):
         _scatter_axes(ax, data, limit)
         _scatter(ax, points, labels)
 
 def _draw_images(axs: Iterable["Axes"], steps: Sequence[Step], ncols: int | None) -> None:
-    "Each step's x, then each step's x_start, on one of `axs` each"
+    "Draw each step's x, then each step's x_start, each on its own axes"
     batches = [step.x for step in steps] + [step.x_start for step in steps]
     for ax, images in zip(axs, batches):
         _bare_axes(ax)
@@ -412,7 +412,7 @@ def points_frames(
     labels: Tensor | Sequence[int | str] | None = None,  # (N,) for the colors
     limit: float | None = None,  # the window is ±limit; by default at least 1.2
     size: int = 300,  # side of a panel in pixels
-    titles: bool = True,  # write which panel is which, and the time
+    titles: bool = True,  # write the names of the panels, and the time
 ) -> "list[PILImage]":  # one for each step
     "Frames of points: x_t on the left, and on the right the x̂_0 estimated from it"
     steps = _check_steps(steps)
@@ -431,9 +431,9 @@ def points_frames(
 # %% ../nbs/32_plots.ipynb #3e6be6f5
 def image_frames(
     steps: Iterable[Step],  # of a reverse process of images (N, C, H, W)
-    ncols: int | None = None,  # images in a row; by default as many as there are rows
+    ncols: int | None = None,  # images in a row; by default about as many as rows
     *,
-    scale: int | None = None,  # side of a pixel; by default a grid is at least 200 wide
+    scale: int | None = None,  # side of a pixel; by default so that a grid is ≥ 200 wide
 ) -> "list[PILImage]":  # one for each step
     "Frames of image grids: x_t on the left, and on the right the x̂_0 estimated from it"
     steps = _check_steps(steps)

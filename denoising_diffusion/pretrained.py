@@ -44,7 +44,7 @@ def _build_network(described: dict[str, Any]) -> nn.Module:
 
 
 def load_pretrained(
-    # of `pretrained_names`, or the path of a .safetensors file or a checkpoint (.pt)
+    # one of `pretrained_names`, or the path of a .safetensors file or a checkpoint (.pt)
     name: str | Path,
 ) -> GaussianDiffusion:  # on the CPU, in eval mode; `.card` is its card, `.name` that of the file
     "A trained diffusion from the package, from a file of `save_pretrained`, or from a checkpoint"
@@ -122,7 +122,7 @@ def save_pretrained(
 
 # %% ../nbs/33_pretrained.ipynb #6e1f75be
 def _as_stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
-    "A tensor as a file holds it; floats in `dtype`, or a `ValueError` where that can't hold them"
+    "A tensor as a file holds it; floats as `dtype`, or a `ValueError` if they are too large for it"
     tensor = tensor.detach().cpu().contiguous()
     if dtype is None or not tensor.is_floating_point(): return tensor
     stored = tensor.to(dtype)

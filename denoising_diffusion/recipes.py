@@ -30,7 +30,7 @@ from .unet import UNet, UNetConditioned
 
 # %% ../nbs/34_recipes.ipynb #8b487a86
 class Recipe(NamedTuple):
-    "All that makes a model"
+    "All that is needed to make a model"
     diffusion: GaussianDiffusion  # with random weights, or those of the model to fine-tune
     train_data: Tensor | tuple[Tensor, ...]  # samples, or (samples, labels)
     val_data: Tensor | tuple[Tensor, ...] | None
@@ -55,7 +55,7 @@ def _spiral_recipe() -> Recipe:
 
 # %% ../nbs/34_recipes.ipynb #9fae6983
 def _shapes_recipe() -> Recipe:
-    "A wider MLP that knows three curves by their labels"
+    "A wider MLP for three curves, with a label for each"
     points = make_shapes(3_000, generator=torch.Generator().manual_seed(0))
     facts = dict(
         data="3,000 points each of the spiral, the s-curve and the moons",
@@ -107,7 +107,7 @@ recipes = {
 
 # %% ../nbs/34_recipes.ipynb #93cadd60
 def _check_multiple(name: str, value: int, unit: int) -> None:
-    "A `ValueError` naming the nearest multiple of `unit` if `value` is none"
+    "A `ValueError` naming the nearest multiple of `unit`, unless `value` is a multiple"
     nearest = max(unit, round(value / unit) * unit)
     if value != nearest:
         raise ValueError(f"{name} must be a multiple of {unit}, not {value}: say {nearest}")
@@ -117,7 +117,7 @@ def picture_diffusion(
     size: int = 32,  # side of the images in pixels; a multiple of 4
     channels: int = 48,  # width of the U-Net; a multiple of 8
     prediction: str = "start",  # noise, start or v
-    dropout: float = 0.0,  # 0.1 or so for a long training on few images
+    dropout: float = 0.0,  # about 0.1 for a long training on few images
 ) -> GaussianDiffusion:
     "A diffusion of color images, with random weights"
     _check_multiple("size", size, 4)
@@ -156,7 +156,7 @@ def _folder_recipe(
 
 # %% ../nbs/34_recipes.ipynb #6de14525
 def _describe_images(images: Tensor, train_data: Tensor, val_data: Tensor | None) -> str:
-    "How many images there are, their size, and a hash that tells them from others"
+    "The number of images, their size, and a hash that identifies them"
     held_out = "" if val_data is None else f"; {len(val_data):,} others for validation"
     size = images.shape[-1]
     digest = sha256(images.numpy()).hexdigest()[:12]
@@ -176,9 +176,9 @@ def _finetuned_diffusion(
     model: str,  # a model of the package, a .safetensors file or a checkpoint
     size: int | None = None,
     dropout: float | None = None,
-    **chosen: Any,  # other options; refused, as the network exists
+    **chosen: Any,  # other options; all are refused, as the network exists
 ) -> GaussianDiffusion:
-    "A trained diffusion to fine-tune, or a `ValueError` if it doesn't draw what is asked for"
+    "A trained diffusion to fine-tune, or a `ValueError` if it doesn't fit the options"
     if chosen:
         names = " and ".join(chosen)
         raise ValueError(f"{names} can be chosen for a new network only, not for that of {model}")
@@ -212,10 +212,10 @@ def _recipe_of(data: str, options: dict[str, Any]) -> Recipe:
 def find_recipe(
     data: str,  # a name in `recipes`, or a folder of images
     *,
-    seed: int | None = None,  # of the random first weights; None: don't seed
-    # of `train`, in place of the recipe's; None keeps its own
+    seed: int | None = None,  # of the random initial weights; None: don't seed
+    # options of `train` that replace those of the recipe; a None keeps the recipe's
     settings: dict[str, Any] | None = None,
-    **options: Any,  # of `_folder_recipe`; None is its default
+    **options: Any,  # of `_folder_recipe`; None means its default
 ) -> Recipe:
     "The recipe of that name, or the one for a folder of images"
     if seed is not None: torch.manual_seed(seed)
@@ -225,7 +225,7 @@ def find_recipe(
     return recipe
 
 # %% ../nbs/34_recipes.ipynb #19ccba28
-_recipe_only = ("time_weights", "augment", "checkpoint_steps")  # settings that no option changes
+_recipe_only = ("time_weights", "augment", "checkpoint_steps")  # no option of a command sets them
 
 
 def _command_line(data: str, options: dict[str, Any]) -> str:
@@ -246,7 +246,7 @@ def card(
     seed: int,
     **options: Any,  # those of the command line; None and False are left out
 ) -> dict[str, Any]:
-    "What is known of a training with this recipe, for the card of its weights"
+    "The model card of a training with this recipe"
     shown = [f"{name} {value}" for name, value in self.settings.items() if name not in _recipe_only]
     settings = ", ".join(shown).replace("torch.", "")
     prediction = self.diffusion.prediction

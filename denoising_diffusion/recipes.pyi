@@ -7,7 +7,7 @@ from torch import Tensor
 from typing import Any, NamedTuple
 
 class Recipe(NamedTuple):
-    """All that makes a model"""
+    """All that is needed to make a model"""
     diffusion: GaussianDiffusion
     train_data: Tensor | tuple[Tensor, ...]
     val_data: Tensor | tuple[Tensor, ...] | None
@@ -15,7 +15,7 @@ class Recipe(NamedTuple):
     facts: dict[str, Any]
 
     def card(self, history: History, data: str, seed: int, **options: Any) -> dict[str, Any]:
-        """What is known of a training with this recipe, for the card of its weights"""
+        """The model card of a training with this recipe"""
 
     def refuse_other_run(self, path: Path, seed: int) -> None:
         """A `ValueError` if there is a checkpoint of a run with other data or options"""
