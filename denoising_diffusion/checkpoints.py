@@ -53,7 +53,7 @@ def _set_random_state(
 # %% ../nbs/30_checkpoints.ipynb #06376c29
 @contextmanager
 def seeded(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
-    "A `with` block whose draws depend on `seed` and `epoch` only; later draws don't change"
+    "Draws in this `with` block depend on `seed` and `epoch` only; then the old state is restored"
     before = _random_state(device)
     seed = (seed * 1_000_003 + epoch) % 2**63
     torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed all GPUs

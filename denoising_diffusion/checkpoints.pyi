@@ -12,7 +12,7 @@ from typing import Any
 
 @contextmanager
 def seeded(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
-    """A `with` block whose draws depend on `seed` and `epoch` only; later draws don't change"""
+    """Draws in this `with` block depend on `seed` and `epoch` only; then the old state is restored"""
 
 class EMA:
     """Exponential moving average of a module's trained parameters (arXiv 2006.11239, section 4)"""
