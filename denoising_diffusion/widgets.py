@@ -149,7 +149,7 @@ def _set_class(widget: Any, name: str, on: bool) -> None:
 
 @patch
 def show(self: Player, film: Film) -> None:
-    "Show a film from its first frame, or from the same one if the film before was as long"
+    "Show a film; the slider keeps its place if the film before was as long"
     before, self.film = self.film, film
     spans = [f'<span style="flex: 1">{heading}</span>' for heading in film.headings]
     row = f'<div style="display: flex; text-align: center">{"".join(spans)}</div>'

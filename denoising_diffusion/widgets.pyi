@@ -37,7 +37,7 @@ class Player:
         """Make the slider from frame 0 to frame `last`; a film of one frame shows no slider"""
 
     def show(self, film: Film) -> None:
-        """Show a film from its first frame, or from the same one if the film before was as long"""
+        """Show a film; the slider keeps its place if the film before was as long"""
 
     def set_busy(self, busy: bool) -> None:
         """Show the progress bar and fade the old image, or undo both"""
