@@ -40,16 +40,16 @@ from .recipes import Recipe, find_recipe, recipes
 from .frechet import Reference
 
 # %% ../nbs/52_cli.ipynb #a649ac63
-_notes = """What is left out is taken from the model's card: the table in the .md file beside its
-weights. Where the card says nothing either, the sampler is ddpm, with as many steps as the model
-was trained for, and there is no guidance. A --sampler that is given starts from plain values (all
-steps, eta 0, even spacing) and not from the card's; only the guidance stays. --eta is for ddim, dpm
-and unipc: with 0 a sample depends on its first noise alone; 1 adds as much noise in each step as
-ddpm does. A --spacing below 1 takes more of the steps where noise is high. A --guidance above 1
-makes samples more typical of their class, and less varied."""
+_notes = """Options that are left out come from the model's card, the table in the .md file beside
+its weights. If the card says nothing, the sampler is ddpm, with as many steps as in training and
+without guidance. If --sampler is given, only the guidance comes from the card: the defaults are
+then all steps, eta 0 and even spacing. --eta is for ddim, dpm and unipc. With 0 a sample depends on
+its first noise alone, and 1 adds as much noise in each step as ddpm does. A --spacing below 1 takes
+more of the steps where noise is high. A --guidance above 1 makes samples more typical of their
+class, and less varied."""
 
 def _read_as(kind: type, words: str) -> Callable[[str], Any]:
-    "A reader of numbers, for a parser"
+    "A function that reads a number, for a parser"
     def read(text: str) -> Any:
         try: return kind(text)
         except ValueError: raise ArgumentTypeError(f"must be {words}, not {text!r}") from None
@@ -79,7 +79,7 @@ def _parser(command: Callable[..., Any]) -> ArgumentParser:
     return parser
 
 # %% ../nbs/52_cli.ipynb #5116cacb
-_python_names = {  # what the functions behind the commands call an option -> its name here
+_python_names = {  # name in the functions behind the commands -> name of the option
     "num[_ ]epochs": "epochs", "batch[_ ]size": "batch", "guidance_scale": "guidance",
     "the guidance scale": "guidance", "a guidance scale of": "guidance =", "rule": "sampler",
     "the number of sampling steps": "steps", "sampling_timesteps": "steps", "n_or_shape": "n",
@@ -92,9 +92,9 @@ _python_names = {  # what the functions behind the commands call an option -> it
 def _name_options(
     message: str,
     options: list[str],  # those of the command
-    dashes: str = "",  # before an option with which the message begins
+    dashes: str = "",  # put before an option at the start of the message
 ) -> str:
-    "A message in the words of the command line; what stands in quotes or in a path is left alone"
+    "A message with the option names of the command; quoted text and paths stay as they are"
     for name, option in _python_names.items():
         message = re.sub(rf"(?<![\w'\"/.-]){name}(?![\w'\"/.])", option, message)
     words = "|".join(options)
@@ -121,7 +121,7 @@ def _run_in_shell(command: Callable[..., Any]) -> None:
         _exit(name, "there is not enough memory for this", 2)
 
 def _plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    "`command` as a program, and as a function; errors name its options"
+    "Make `command` both a program and a function, with errors that name its options"
     options = list(signature(command).parameters)
 
     @wraps(command)
@@ -216,7 +216,7 @@ class _SamplingOptions:
     seed: int = 0
 
     def process(self, diffusion: GaussianDiffusion) -> dict[str, Any]:
-        "The arguments of `reverse_process`; a model with labels is always asked for some"
+        "The arguments of `reverse_process`; a model with labels always samples with labels"
         labels = 1 if diffusion.num_classes else None
         return resolve_sampling(
             diffusion, labels, rule=self.sampler, sampling_timesteps=self.steps, eta=self.eta,
@@ -242,7 +242,7 @@ def _has_compiler() -> bool:
     return any(shutil.which(program) for program in programs if program)
 
 def _compile_network(diffusion: GaussianDiffusion) -> None:
-    "Compile the network, on CUDA as one graph of kernels, and allow products in TF32"
+    "Compile the network, on CUDA as one graph of kernels, and allow TF32 in matrix products"
     device = diffusion.device.type
     if device == "cpu" and not _has_compiler():
         raise ValueError("compile needs a C++ compiler, and there is none here: "
@@ -284,7 +284,7 @@ def _draw_samples(
     diffusion: GaussianDiffusion, n: int, labels: Tensor | None, options: _SamplingOptions,
     progress: bool = True,
 ) -> Tensor:  # (n, *data_shape)
-    "Samples, in the memory of a chunk"
+    "Samples, drawn in chunks to save memory"
     dtype = _autocast_dtype(options.bf16, diffusion.device)
     drawing = dict(seed=options.seed, dtype=dtype, progress=progress)
     return sample(diffusion, n, labels, **drawing, **options.process(diffusion))
@@ -323,7 +323,7 @@ def _save_samples(samples: Tensor, path: Path, columns: int | None, labels: Tens
     return save_image(image, path)
 
 def _frames_per_second(num_frames: int) -> float:
-    "5 … 20, such that an animation lasts about 4 seconds"
+    "5 … 20, so that an animation lasts about 4 seconds if possible"
     return min(20.0, max(5.0, num_frames / 4))
 
 def _save_steps(steps: list[Step], path: Path, columns: int | None, labels: Tensor | None) -> Path:
@@ -337,7 +337,7 @@ def _write_samples(
     diffusion: GaussianDiffusion, n: int, chosen: list[int], options: _SamplingOptions,
     path: Path, columns: int | None, progress: bool,
 ) -> None:
-    "Sample the chosen labels in turn, and write what comes of it to a file"
+    "Sample the chosen labels in turn, and write an image or an animation"
     is_gif, labels = path.suffix.lower() == ".gif", _cycle_classes(chosen, n)
     if columns is None and len(chosen) > 1: columns = len(chosen)
     if columns is not None: columns = min(columns, n)
@@ -436,11 +436,11 @@ def _train_recipe(
 
 # %% ../nbs/52_cli.ipynb #8c20e5fa
 def _list_labels(labels: list[str] | int) -> str:
-    "Class names, or how many classes there are, as a message says it"
+    "Class names, or the number of classes, for a message"
     return f"{labels} labels" if isinstance(labels, int) else f"the labels {', '.join(labels)}"
 
 def _check_readable(diffusion: GaussianDiffusion, reference: Reference) -> None:
-    "A `ValueError` if the reference can't read what the diffusion draws"
+    "Raise a `ValueError` if the reference can't read what the diffusion draws"
     if diffusion.data_shape != (1, 28, 28):
         shape = diffusion.data_shape
         raise ValueError(f"{diffusion.name} doesn't draw images of 1×28×28, but {shape}")

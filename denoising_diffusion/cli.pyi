@@ -18,7 +18,7 @@ class _SamplingOptions:
     seed: int = 0
 
     def process(self, diffusion: GaussianDiffusion) -> dict[str, Any]:
-        """The arguments of `reverse_process`; a model with labels is always asked for some"""
+        """The arguments of `reverse_process`; a model with labels always samples with labels"""
 
     def record(self, diffusion: GaussianDiffusion) -> dict[str, Any]:
         """The options as plain values, with the network evaluations for each sample"""

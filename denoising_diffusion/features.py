@@ -40,7 +40,7 @@ def _halving(c_in: int, c_out: int, kernel_size: int) -> list[nn.Module]:
 
 class Encoder(nn.Module):
     "Turns an image in color into a few numbers that describe what it shows"
-    mean: Tensor  # (num_features,), over the images of the training
+    mean: Tensor  # (num_features,), over the training images
     whitening: Tensor  # (num_features, num_features)
 
     def __init__(
@@ -78,7 +78,7 @@ def features(
 
 @torch.no_grad()
 def _features(encoder: Encoder, images: Tensor) -> Tensor:
-    "The features of images that were checked"
+    "The features of images that are checked already"
     found = []
     for batch in images.split(250):
         x = to_floats(batch.detach().cpu(), torch.float64)
@@ -88,12 +88,12 @@ def _features(encoder: Encoder, images: Tensor) -> Tensor:
 # %% ../nbs/42_features.ipynb #5c5bf5a3
 def _random_views(
     x: Tensor,  # (N, 3, H, W) in [-1, 1]
-    zoom: float = 0.25,  # up to exp(±zoom) larger or smaller
-    shift: float = 0.12,  # up to this part of half the side
+    zoom: float = 0.25,  # scale by up to exp(±zoom)
+    shift: float = 0.12,  # up to this share of half the side
     turn: float = 0.15,  # up to this angle, in radians
-    tint: float = 0.2,  # ink up to exp(±tint) stronger, and half as much for each channel alone
+    tint: float = 0.2,  # scale the ink by up to exp(±tint), and each channel by half as much
 ) -> Tensor:  # (N, 3, H, W)
-    "Each image mirrored or not, moved, turned, zoomed, tinted; by torch's global random numbers"
+    "Mirror, move, turn, zoom and tint each image at random, by torch's global generator"
     n = len(x)
     def draw(most: float, *shape: int) -> Tensor:
         return (torch.rand(n, *shape, device=x.device) * 2 - 1) * most
@@ -115,7 +115,7 @@ def _random_views(
 def _nt_xent(
     z1: Tensor,  # (N, D), one view of each image
     z2: Tensor,  # (N, D), the other
-    groups: Tensor | None = None,  # (N,) ints; other images of one group are left out
+    groups: Tensor | None = None,  # (N,) ints; other images of the same group are left out
     temperature: float = 0.2,
 ) -> Tensor:
     "How hard it is to find each view's partner among all views (arXiv 2002.05709, equation 1)"
@@ -136,9 +136,9 @@ def _nt_xent(
 def _fit_whitening(
     encoder: Encoder,
     x: Tensor,  # (N, 3, H, W) in [-1, 1]
-    least: float = 0.1,  # this part of the mean variance is added to each variance
+    least: float = 0.1,  # this share of the mean variance is added to each variance
 ) -> Encoder:  # the same, in float64 and eval mode
-    "Turn the features to their principal axes over images, and scale them to a variance below 1"
+    "Rotate the features to their principal axes over images, and scale each variance below 1"
     encoder.double().eval()
     encoder.mean = torch.zeros_like(encoder.mean)
     encoder.whitening = torch.eye(len(encoder.mean)).double()
@@ -149,7 +149,7 @@ def _fit_whitening(
     return encoder
 
 def _head(num_features: int) -> nn.Module:
-    "What the features go through on their way to the loss"
+    "A small network between the features and the loss"
     linear = nn.Linear(num_features, num_features)
     return nn.Sequential(nn.BatchNorm1d(num_features), nn.ReLU(), linear)
 
@@ -159,7 +159,7 @@ _AdamW = partial(torch.optim.AdamW, weight_decay=0.01)
 def train_encoder(
     images: Tensor,  # (N, 3, H, W), bytes or floats in [-1, 1]: all, training and held out alike
     *,
-    groups: Tensor | None = None,  # (N,) ints: images of one thing, which need not be distinguished
+    groups: Tensor | None = None,  # (N,) ints, equal for images that need not be distinguished
     num_epochs: int = 24,
     batch_size: int = 256,
     lr: float = 2e-3,
@@ -178,7 +178,7 @@ def train_encoder(
         z1, z2 = head(found).chunk(2)
         return _nt_xent(z1, z2, None if groups is None else groups[i])
     with torch.random.fork_rng([]):
-        torch.default_generator.manual_seed(seed)  # and that of no other device
+        torch.default_generator.manual_seed(seed)  # leaves other devices alone
         encoder = Encoder(num_features)
         head = _head(num_features)
         parameters = [*encoder.parameters(), *head.parameters()]
@@ -199,7 +199,7 @@ def save_encoder(
 
 # %% ../nbs/42_features.ipynb #8981665b
 def _build_encoder(tensors: dict[str, Tensor], card: dict[str, Any]) -> Encoder:
-    "An encoder from what `save_encoder` wrote"
+    "Make an encoder from the tensors and the card that `save_encoder` wrote"
     def place(key: str) -> int: return int(key.split(".")[1])  # of "backbone.0.weight", …
     convs = [key for key, value in tensors.items() if value.ndim == 4]
     channels = tuple(len(tensors[key]) for key in sorted(convs, key=place))
@@ -210,15 +210,15 @@ def _build_encoder(tensors: dict[str, Tensor], card: dict[str, Any]) -> Encoder:
     return encoder
 
 def load_encoder(
-    encoder: str | Path | Encoder = "pokemon-1",  # of the package, a file, or one at hand
+    encoder: str | Path | Encoder = "pokemon-1",  # a name, a file, or an `Encoder`
 ) -> Encoder:  # in float64 and eval mode
-    "An encoder by its name or from its file; one at hand is returned as it is"
+    "Load an encoder by its name or from its file; an `Encoder` is returned as it is"
     if isinstance(encoder, Encoder): return encoder
     return load_named(encoder, "encoder", _build_encoder)
 
 # %% ../nbs/42_features.ipynb #88bb4682
 def _check_pair(images: Tensor, others: Tensor, name: str, least: int = 1) -> None:
-    "A `ValueError` unless both are images in color, of one size"
+    "Raise a `ValueError` unless both are images in color, of one size"
     check_images(images, least=least, channels=(3,), least_side=16)
     check_images(others, name, least=least, channels=(3,), least_side=16)
     if images.shape[1:] != others.shape[1:]:
@@ -228,9 +228,9 @@ def _check_pair(images: Tensor, others: Tensor, name: str, least: int = 1) -> No
 def picture_distance(
     images: Tensor,  # (N, 3, H, W), floats in [-1, 1] or bytes
     real: Tensor,  # (M, 3, H, W)
-    encoder: str | Path | Encoder = "pokemon-1",  # of the package, a file, or one at hand
+    encoder: str | Path | Encoder = "pokemon-1",  # a name, a file, or an `Encoder`
 ) -> float:
-    "The Fréchet distance to real images in an encoder's features; warns if either set is small"
+    "The Fréchet distance from real images in an encoder's features; warns if a set is small"
     encoder = load_encoder(encoder)
     _check_pair(images, real, "real", least=2)
     few = min(len(images), len(real))
@@ -251,9 +251,9 @@ def _to_range(images: Tensor) -> Tensor:
 def nearest_images(
     images: Tensor,  # (N, 3, H, W), floats in [-1, 1] or bytes
     others: Tensor,  # (M, 3, H, W), of the same size
-    encoder: str | Path | Encoder = "pokemon-1",  # of the package, a file, or one at hand
+    encoder: str | Path | Encoder = "pokemon-1",  # a name, a file, or an `Encoder`
     *,
-    mirrored: bool = True,  # compare with the mirror images of the others as well
+    mirrored: bool = True,  # compare with the mirror images of `others` as well
 ) -> dict[str, Match]:  # "pixels": root-mean-square differences, 0 … 2; "features": Euclidean
     "For each image the nearest of `others`, in pixels and in features"
     encoder = load_encoder(encoder)
@@ -268,15 +268,15 @@ def nearest_images(
 
 # %% ../nbs/42_features.ipynb #82eabc08
 def _shown(match: Match, others: Tensor) -> Tensor:
-    "The nearest images, mirrored where they matched so"
+    "The nearest images, mirrored where the mirror image was nearest"
     nearest = others[match.index]
     mirrored = match.mirrored[:, None, None, None]
     return torch.where(mirrored, nearest.flip(-1), nearest)
 
 def nearest_panel(
-    samples: Tensor,  # (N, 3, H, W), a dozen at most to be seen well
+    samples: Tensor,  # (N, 3, H, W), best a dozen at most
     train: Tensor,  # (M, 3, H, W)
-    encoder: str | Path | Encoder = "pokemon-1",  # of the package, a file, or one at hand
+    encoder: str | Path | Encoder = "pokemon-1",  # a name, a file, or an `Encoder`
     *,
     size: float = 1.0,  # width of an image in inches
 ) -> "Figure":
@@ -293,7 +293,7 @@ def nearest_panel(
 
 # %% ../nbs/42_features.ipynb #72e831ad
 def _share_nearer(distance: Tensor, num_held_out: int, quantile: float) -> float:
-    "The share of samples nearer than a quantile of the held-out images, which come first"
+    "The share of samples below a quantile of the first `num_held_out` distances"
     real = distance[:num_held_out]
     drawn = distance[num_held_out:]
     bound = real.quantile(quantile)
@@ -305,9 +305,9 @@ def memorization_rate(
     samples: Tensor,  # (N, 3, H, W), floats in [-1, 1] or bytes
     train: Tensor,  # (M, 3, H, W)
     held_out: Tensor,  # (L, 3, H, W), some hundreds, none of them in `train`
-    encoder: str | Path | Encoder = "pokemon-1",  # of the package, a file, or one at hand
+    encoder: str | Path | Encoder = "pokemon-1",  # a name, a file, or an `Encoder`
     *,
-    quantile: float = 0.01,  # of the distances of held-out images, which is the bound
+    quantile: float = 0.01,  # of the held-out images' distances, as the bound
 ) -> dict[str, float]:  # "pixels" and "features": shares in 0 … 1
     "The share of samples nearer to a training image than nearly all held-out images are"
     if not 0 < quantile < 1:
@@ -350,7 +350,7 @@ def color_statistics(
     background: tuple[float, float, float] = (1.0, 1.0, 1.0),  # its color, in [-1, 1]
     num_hues: int = 12,
 ) -> dict[str, Any]:  # mean, deviation (3,); ground, nearly, chroma; hues (num_hues,); colors
-    "What can be counted in the colors of images"
+    "Statistics of the colors of images"
     check_images(images, channels=(3,), least_side=16)
     x = _to_range(images)
     color = torch.tensor(background).view(1, 3, 1, 1)
@@ -369,7 +369,7 @@ def color_statistics(
     return found | dict(colors=_mean_colors(x))
 
 # %% ../nbs/42_features.ipynb #5888645d
-_color_rows = {  # title: what of the statistics, and its format
+_color_rows = {  # title: the name in the statistics, and the format
     "mean of red / green / blue": ("mean", ".2f"),
     "their standard deviation": ("deviation", ".2f"),
     "background": ("ground", ".1%"),

@@ -32,10 +32,10 @@ def save_encoder(encoder: Encoder, path: str | Path) -> Path:
     """Write an encoder and its card to one safetensors file, in float32"""
 
 def load_encoder(encoder: str | Path | Encoder='pokemon-1') -> Encoder:
-    """An encoder by its name or from its file; one at hand is returned as it is"""
+    """Load an encoder by its name or from its file; an `Encoder` is returned as it is"""
 
 def picture_distance(images: Tensor, real: Tensor, encoder: str | Path | Encoder='pokemon-1') -> float:
-    """The Fréchet distance to real images in an encoder's features; warns if either set is small"""
+    """The Fréchet distance from real images in an encoder's features; warns if a set is small"""
 
 def nearest_images(images: Tensor, others: Tensor, encoder: str | Path | Encoder='pokemon-1', *, mirrored: bool=True) -> dict[str, Match]:
     """For each image the nearest of `others`, in pixels and in features"""
@@ -47,7 +47,7 @@ def memorization_rate(samples: Tensor, train: Tensor, held_out: Tensor, encoder:
     """The share of samples nearer to a training image than nearly all held-out images are"""
 
 def color_statistics(images: Tensor, *, background: tuple[float, float, float]=(1.0, 1.0, 1.0), num_hues: int=12) -> dict[str, Any]:
-    """What can be counted in the colors of images"""
+    """Statistics of the colors of images"""
 
 def color_table(**sets: Tensor | dict[str, Any]) -> str:
     """The colors of some sets of images, side by side"""

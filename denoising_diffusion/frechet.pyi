@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from typing import Any
 
 class LeNet5(nn.Module):
-    """Reads images of 28×28 (LeCun et al. 1998, but with ReLU and max-pooling)"""
+    """A classifier of images of 28×28 (LeCun et al. 1998, but with ReLU and max-pooling)"""
     num_classes: int
     conv: nn.Sequential
     fc: nn.Sequential
@@ -16,7 +16,7 @@ class LeNet5(nn.Module):
         ...
 
     def features(self, x: Tensor) -> Tensor:
-        """The inputs of the last layer, by which it decides"""
+        """The inputs of the last layer"""
 
     def forward(self, x: Tensor) -> Tensor:
         """The logits of the classes"""
@@ -33,22 +33,22 @@ class Reference:
     card: dict[str, Any] = field(default_factory=dict)
 
     def features(self, images: Tensor, normalize_contrast: bool=False) -> Tensor:
-        """What LeNet finds in images"""
+        """The features of images"""
 
     def probabilities(self, features: Tensor) -> Tensor:
-        """How likely each label is, by LeNet"""
+        """The probability of each label"""
 
 def save_reference(reference: Reference, path: str | Path) -> Path:
     """Write a reference to one safetensors file"""
 
 def load_reference(reference: str | Path | Reference='mnist-1') -> Reference:
-    """A reference by its name or from its file; one at hand is returned as it is"""
+    """Load a reference by its name or from its file; a `Reference` is returned as it is"""
 
 def fld(images: Tensor, reference: str | Path | Reference='mnist-1', *, normalize_contrast: bool=False) -> float:
-    """The Fréchet LeNet distance of images to the real ones of a reference; warns if they are few"""
+    """The Fréchet LeNet distance from images to the real ones of a reference; warns of few images"""
 
 def report(images: Tensor, labels: Labels, reference: str | Path | Reference='mnist-1') -> dict[str, Any]:
-    """How well images are read as their labels, by label"""
+    """How well the reference reads images as their labels"""
 
 def train_reference(train_data: tuple[Tensor, Tensor], test_data: tuple[Tensor, Tensor], *, card: dict[str, Any] | None=None, num_epochs: int=15, batch_size: int=128, lr: float=0.003, seed: int=0, progress: bool=True) -> Reference:
-    """Train a LeNet, and keep the statistics of the test images"""
+    """Train a LeNet, and measure the statistics of the test images"""

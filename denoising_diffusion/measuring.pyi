@@ -5,4 +5,4 @@ def ddpm_fld(source: str, n: int | None=None, sampler: str | None=None, steps: i
     """Measure how far images of digits are from real ones, by their Fréchet LeNet distance (FLD)"""
 
 def ddpm_reference(data: str, out: str | None=None, epochs: int=15, seed: int=0, quiet: bool=False) -> None:
-    """Train a LeNet on labeled images, and keep the statistics of its features of the test images"""
+    """Train a LeNet on labeled images, and save it with the statistics of the test images"""
