@@ -31,7 +31,7 @@ class Level(NamedTuple):
 
 # %% ../nbs/02_diffusion.ipynb #d571d314
 class _Prediction(NamedTuple):
-    "What a network predicts: its target in training, and the x̂_0 that its output stands for"
+    "A kind of prediction: how to make its target, and how to turn an output into x̂_0"
     target: Callable[[Tensor, Tensor, Level], Tensor]  # (x_start, noise, level) -> the right output
     start: Callable[[Tensor, Tensor, Level], Tensor]  # (x_t, output, level) -> x̂_0
 
@@ -56,7 +56,7 @@ _predictions = {
 
 # %% ../nbs/02_diffusion.ipynb #70cf901d
 def _check_arguments(betas: Any, denoise_fn: Any, prediction: Any) -> None:
-    "Raise a `ValueError` if an argument is missing, or stands in the place of another"
+    "Raise a `ValueError` if an argument is missing or in the wrong place"
     if isinstance(betas, (str, int, float)) or callable(betas):
         wanted = "a tensor (T,), as from cosine_beta_schedule(100)"
         raise ValueError(f"betas must be {wanted}, not {_brief(betas)}")
@@ -81,10 +81,10 @@ def _read_shape(data_shape: Any) -> tuple[int, ...]:
 
 # %% ../nbs/02_diffusion.ipynb #65a1686c
 class GaussianDiffusion(nn.Module):
-    "The diffusion of data of one shape, with its denoising network (arXiv 2006.11239)"
+    "A diffusion: a schedule, the shape of the data, and a network (arXiv 2006.11239)"
     data_shape: tuple[int, ...]  # of one sample, without the batch
     denoise_fn: Callable[..., Tensor] | None
-    card: dict[str, Any]  # what is known of a trained network
+    card: dict[str, Any]  # what is known about a trained network
     name: str | None  # of the file that it was loaded from
     betas64: Tensor  # (T,) float64, on the CPU
     betas: Tensor  # (T,) float32, as all buffers
@@ -147,7 +147,7 @@ def num_classes(self: GaussianDiffusion) -> int | None:
 def level(
     self: GaussianDiffusion,
     t: int | Tensor,  # one time for all, or a LongTensor (B,); 0 … T
-    x: Tensor,  # (B, …) what the level is used on: gives the number of axes and the dtype
+    x: Tensor,  # (B, …) the data; only its number of axes and its dtype are used
 ) -> Level:
     "The signal and noise factors of time `t`, as numbers or as tensors that broadcast over `x`"
     if not isinstance(t, Tensor): return self._levels[t]
@@ -254,7 +254,7 @@ def predict_noise_from_start(
 
 # %% ../nbs/02_diffusion.ipynb #03686503
 def _chances(off: Tensor, variance: Tensor, weights: Tensor) -> Tensor:  # (B, M)
-    "The probability of each Gaussian, given a sample at `off` (B, M, D) from its mean"
+    "The probability of each Gaussian, given a sample at offset `off` (B, M, D) from its mean"
     logits = weights.log() - off.square().sum(-1) / (2 * variance)
     return logits.softmax(1)
 

@@ -12,7 +12,7 @@ class Level(NamedTuple):
     noise: float | Tensor
 
 class GaussianDiffusion(nn.Module):
-    """The diffusion of data of one shape, with its denoising network (arXiv 2006.11239)"""
+    """A diffusion: a schedule, the shape of the data, and a network (arXiv 2006.11239)"""
     data_shape: tuple[int, ...]
     denoise_fn: Callable[..., Tensor] | None
     prediction: str
