@@ -178,7 +178,7 @@ class UNet(_ImageNetwork):
         block_groups: int = 8,  # groups of the norms; divides every width
         num_attention_heads: int = 4,  # divides the width of the last level and of attention_levels
         middle_attention: bool = True,  # False: the middle is a single block
-        attention_levels: Sequence[int] = (),  # levels with attention after each block; 0: the finest
+        attention_levels: Sequence[int] = (),  # those with attention after blocks; 0: the finest
         dropout: float = 0.0,  # share of values that the blocks set to 0 in training
         patch_size: int = 1,  # side in pixels of a patch, which is treated as one pixel
     ):
