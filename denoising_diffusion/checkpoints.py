@@ -311,7 +311,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 # %% ../nbs/30_checkpoints.ipynb #cb207287
 def _checkpoint_path(path: str | Path) -> Path:
-    "`path`, in a folder that is made if need be; a `ValueError` if no file can be written there"
+    "`path`, in a folder that is made if missing; a `ValueError` if no file can be written there"
     path = Path(path).expanduser()
     if path.is_dir(): raise ValueError(f"checkpoint must be a file, but {path} is a folder")
     try: path.absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -336,7 +336,7 @@ def load_checkpoint(
     diffusion: GaussianDiffusion,  # with the same network and schedule as in training
     path: str | Path,
 ) -> int:  # how many epochs it was trained for
-    "Put the weights of a checkpoint, averaged if it has an average, into `diffusion`, for sampling"
+    "Load the weights of a checkpoint into `diffusion` for sampling; averaged ones, if any"
     state = read_checkpoint(path)
     check_fingerprint(state, diffusion, path)
     average = state["ema"]["average"] if state["ema"] else {}

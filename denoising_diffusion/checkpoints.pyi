@@ -115,4 +115,4 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """The state in a checkpoint of `train`; a `ValueError` if the file isn't one"""
 
 def load_checkpoint(diffusion: GaussianDiffusion, path: str | Path) -> int:
-    """Put the weights of a checkpoint, averaged if it has an average, into `diffusion`, for sampling"""
+    """Load the weights of a checkpoint into `diffusion` for sampling; averaged ones, if any"""

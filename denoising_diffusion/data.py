@@ -71,8 +71,8 @@ def unnormalize_to_zero_to_one(
 def load_mnist(
     split: str = "train",  # "train" or "test"
     dataset: str = "mnist",  # "mnist" or "fashion_mnist"
-    folder: str | Path | None = None,  # of the files; else DENOISING_DIFFUSION_DATA, or the cache
-    download: bool = True,  # may a missing file be downloaded? (never if `folder` is given)
+    folder: str | Path | None = None,  # default: DENOISING_DIFFUSION_DATA, then the cache
+    download: bool = True,  # download missing files? (never if `folder` is given)
 ) -> tuple[Tensor, Tensor]:  # images (N, 1, 28, 28) uint8, labels (N,) int64 in 1 … 10
     "Images and labels of MNIST or Fashion-MNIST; digit d has label d + 1"
     if split not in ("train", "test"):
@@ -165,7 +165,7 @@ def _is_there(device: torch.device) -> bool:
 def find_device(
     name: str | torch.device | None = None,  # such as cuda:1, mps or cpu; None for the fastest
 ) -> torch.device:
-    "The named device, else CUDA, MPS or the CPU; a `ValueError` if there is no such device"
+    "The named device, or the fastest one; a `ValueError` if this machine doesn't have it"
     there = [kind for kind in ("cuda", "mps", "cpu") if _is_there(torch.device(kind))]
     try:
         device = torch.device(name or there[0])

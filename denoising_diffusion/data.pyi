@@ -45,7 +45,7 @@ class Batches:
         ...
 
 def find_device(name: str | torch.device | None=None) -> torch.device:
-    """The named device, else CUDA, MPS or the CPU; a `ValueError` if there is no such device"""
+    """The named device, or the fastest one; a `ValueError` if this machine doesn't have it"""
 
 def is_bf16_fast(device: torch.device | str='cpu') -> bool:
     """Whether to use bfloat16: on any GPU, and on a CPU where it takes at most twice float32's time"""

@@ -82,7 +82,7 @@ def _bounding_box(image: Image.Image, tolerance: int = 16) -> tuple[int, int, in
 
 def subject_box(
     image: Image.Image,  # of any mode and size
-    tolerance: int = 16,  # largest alpha or difference that still counts as backdrop, 0 … 255
+    tolerance: int = 16,  # largest alpha, or difference from the backdrop, to ignore: 0 … 255
 ) -> tuple[int, int, int, int]:  # left, upper, right, lower, in pixels of the upright image
     "The smallest box around the subject of an image; the whole image if none is found"
     if not 0 <= tolerance <= 255:
@@ -186,7 +186,7 @@ class ImageFolder(NamedTuple):
     "The images of a folder, their paths, and the files that were left out"
     images: Tensor  # (N, 3, size, size) uint8
     paths: list[Path]  # the file of each image
-    skipped: dict[Path, str]  # and why: "broken", "too large", "blank", "the same as …"
+    skipped: dict[Path, str]  # reasons: "broken", "too large", "blank", "the same as …"
 
     def summary(
         self,
@@ -250,7 +250,7 @@ def images_from_folder(
 
 # %% ../nbs/23_images.ipynb #0cc4692a
 def _label_names(folder: Path) -> list[str]:
-    "The names of a folder's sub-folders; a warning counts the images that lie in none"
+    "The names of a folder's sub-folders; a warning counts the images outside them"
     inside = list(folder.iterdir())
     names = [path.name for path in inside if path.is_dir() and not path.name.startswith(".")]
     if len(names) < 2:
@@ -269,7 +269,7 @@ def labelled_images_from_folder(
     crop: bool = False,  # cut each to its subject?
     margin: float = 0.05,  # with `crop`: room around the subject, as a share of the side
 ) -> tuple[Tensor, Tensor, list[str]]:  # images (N, 3, size, size), labels in 1 … K, K names
-    "The images of a folder's sub-folders, uint8, with labels int64 that number the sub-folders"
+    "The images of a folder's sub-folders (uint8), their labels (int64) and the labels' names"
     folder = _find_folder(folder)
     names = _label_names(folder)
     options = dict(background=background, crop=crop, margin=margin)

@@ -29,7 +29,7 @@ def images_from_folder(folder: str | Path, size: int, *, background: str='white'
     """All images of a folder as squares of one size; a warning lists what is left out"""
 
 def labelled_images_from_folder(folder: str | Path, size: int, *, background: str='white', crop: bool=False, margin: float=0.05) -> tuple[Tensor, Tensor, list[str]]:
-    """The images of a folder's sub-folders, uint8, with labels int64 that number the sub-folders"""
+    """The images of a folder's sub-folders (uint8), their labels (int64) and the labels' names"""
 
 def find_duplicates(images: Tensor, tolerance: float=0.0) -> list[list[int]]:
     """Groups of images that are equal or nearly equal"""

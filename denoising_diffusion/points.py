@@ -145,7 +145,7 @@ def _polyline(name: str, num_pieces: int = 4096) -> _Polyline:
 
 # %% ../nbs/21_points.ipynb #39f3ebfe
 def _project(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    "The points of the segments from `start` to `end` nearest to `points`, all (N, 2)"
+    "The nearest point to each of `points` on its segment from `start` to `end`, all (N, 2)"
     along = end - start
     length2 = (along**2).sum(-1, keepdims=True)
     length2 = np.where(length2 > 0, length2, 1)
