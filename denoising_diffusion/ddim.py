@@ -12,7 +12,8 @@ from typing import Any
 from fastcore.meta import delegates
 from torch import Tensor
 
-from .diffusion import GaussianDiffusion, Labels, Level, snr_ratio
+from .checks import Labels
+from .diffusion import GaussianDiffusion, Level, snr_ratio
 from .sampling import final, reverse_process, sample_step
 
 # %% ../nbs/05_ddim.ipynb #1b334d97
@@ -26,7 +27,7 @@ def ddim_rule(
         x: Tensor, x_start: Tensor, level_t: Level, level_s: Level,
     ) -> tuple[Tensor, float | Tensor]:
         noise = (x - level_t.signal * x_start) / level_t.noise
-        fresh = eta**2 * (1 - snr_ratio(level_t, level_s))  # of the variance at s
+        fresh = eta**2 * (1 - snr_ratio(level_t, level_s))  # share of the variance at s
         kept = level_s.noise * (1 - fresh) ** 0.5
         mean = level_s.signal * x_start + kept * noise
         return mean, level_s.noise * fresh**0.5
@@ -62,7 +63,7 @@ def ddim_sample_loop(
     eta: float = 0.0,  # share of fresh noise: 0 none (deterministic) … 1 as much as DDPM
     **kwargs: Any,
 ) -> Tensor:  # (B, *data_shape)
-    "Samples by DDIM (arXiv 2010.02502)"
+    "Draw samples with DDIM (arXiv 2010.02502)"
     steps = reverse_process(diffusion, n_or_shape, labels, rule=ddim_rule(eta),
                             sampling_timesteps=sampling_timesteps, **kwargs)
     return final(steps)

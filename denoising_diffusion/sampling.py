@@ -22,10 +22,10 @@ from fastcore.basics import patch
 from fastcore.meta import delegates
 from torch import Tensor
 
-from .checks import _brief
+from .checks import Labels, _brief, check_timesteps
 from .schedules import cumulate_alphas
 from denoising_diffusion.diffusion import (
-    GaussianDiffusion, Labels, Level, check_timesteps, noise_like,
+    GaussianDiffusion, Level, noise_like,
     posterior_mean_variance,
 )
 from .guidance import _guided
@@ -170,7 +170,8 @@ def _find_rule(
 ) -> Callable:  # (x_t, x̂_0, level at t, level at s) -> mean, standard deviation
     "The rule itself, or the one with that name and η = 0"
     if isinstance(rule, str):
-        registry = import_module("denoising_diffusion.samplers")  # imported late, as it imports this module
+        # Not at the top, as this module imports ours
+        registry = import_module("denoising_diffusion.samplers")
         return registry.sampler_rule(rule)
     if not callable(rule):
         raise ValueError(f"rule must be a rule such as ddim_rule(), or a name, not {rule!r}")
@@ -295,7 +296,7 @@ def _guided_denoiser(
     network = diffusion._get_network()
     if labels is None: return _guided(network, None, guidance_scale)
     numbers = diffusion._resolve_labels(labels, batch_size, diffusion.device)
-    if not numbers.any(): guidance_scale = 1.0  # no guidance: one evaluation is enough
+    if not numbers.any(): guidance_scale = 1.0  # all are 0: one evaluation is enough
     return _guided(network, numbers, guidance_scale)
 
 # %% ../nbs/04_sampling.ipynb #6502dd40

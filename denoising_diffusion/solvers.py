@@ -44,23 +44,23 @@ def _extrapolate(
 
 # %% ../nbs/06_solvers.ipynb #a9329e0a
 class _StepTaken(NamedTuple):
-    "A step of a rule: where it began, and the mean and standard deviation of where it ended"
+    "A step of a rule: its start x_t, and the mean and standard deviation of x_s"
     x: Tensor
     mean: Tensor
     std: float
 
 # %% ../nbs/06_solvers.ipynb #d6995f09
 class _MultistepRule:
-    "A first-order rule with a predictor and, if `correct`, a corrector; one time for all samples"
+    "A first-order rule with memory and, if `correct`, a corrector; all samples at one time"
     def __init__(
         self,
         rule: Callable,  # (x_t, x̂_0, level at t, level at s) -> mean linear in x̂_0, std
-        correct: bool,  # whether to correct each step by the evaluation at its end
+        correct: bool,  # whether to correct each step after the evaluation at its end
         name: str = "multistep",
     ) -> None:
         self.rule, self.correct, self.name = rule, correct, name
         self.past: list[_Evaluation] = []  # one or two, the newest last
-        self.step: _StepTaken | None = None  # the last one
+        self.step: _StepTaken | None = None  # the previous one
 
     def reset(self, times: list[int]) -> tuple["_MultistepRule", list[int]]:
         "The rule with an empty memory, and the same times"
@@ -82,7 +82,7 @@ class _MultistepRule:
 def dpm_solver_rule(
     eta: float = 0.0,  # share of fresh noise: 0 none (deterministic) … 1 as much as DDPM
 ) -> _MultistepRule:
-    "DPM-Solver++(2M), for η = 1 SDE-DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095)"
+    "DPM-Solver++(2M), and at η = 1 SDE-DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095)"
     return _MultistepRule(ddim_rule(eta), correct=False, name=f"DPM-Solver++, η = {eta:g}")
 
 # %% ../nbs/06_solvers.ipynb #3e6cc846
@@ -95,11 +95,11 @@ def _exponential_moments(h: float) -> tuple[float, float]:
 
 # %% ../nbs/06_solvers.ipynb #741c88e3
 def _interpolated_mean(
-    past: list[_Evaluation],  # one or two before the step, the newest last
-    end: _Evaluation,  # at its end
-    h: float,  # the length of the step for the weight
+    past: list[_Evaluation],  # one or two, the last one at the start of the step
+    end: _Evaluation,  # at the end of the step
+    h: float,  # the length in the weight e^(hu)
 ) -> Tensor:
-    "Weighted mean of x̂_0 over a step, by the linear or quadratic interpolant of its evaluations"
+    "Weighted mean of x̂_0 over a step, by the line or parabola through its evaluations"
     x_start, level_t = past[-1]
     change = end.x_start - x_start
     if len(past) < 2: return x_start + 0.5 * change
@@ -115,12 +115,12 @@ def _interpolated_mean(
 def _correction(
     rule: Callable,  # (x_t, x̂_0, level at t, level at s) -> mean linear in x̂_0, std
     step: _StepTaken,
-    past: list[_Evaluation],  # one or two before the step, the newest last
-    end: _Evaluation,  # at its end
+    past: list[_Evaluation],  # one or two, the last one at the start of the step
+    end: _Evaluation,  # at the end of the step
 ) -> Tensor:
     "The correction of a step's mean, given the evaluation at its end"
     level_t = past[-1].level
-    fresh = (step.std / end.level.noise) ** 2  # of the variance
+    fresh = (step.std / end.level.noise) ** 2  # share of the variance
     h = _half_logsnr_step(level_t, end.level) - 0.5 * math.log1p(-fresh)
     x_start = _interpolated_mean(past, end, h)
     corrected, _ = rule(step.x, x_start, level_t, end.level)
@@ -130,19 +130,19 @@ def _correction(
 def unipc_rule(
     eta: float = 0.0,  # share of fresh noise: 0 none (deterministic) … 1 as much as DDPM
 ) -> _MultistepRule:
-    "UniPC-2 with B(h) = e^h − 1, whose corrector makes it third order (arXiv 2302.04867)"
+    "UniPC-2 with B(h) = e^h − 1; the corrector makes it third order (arXiv 2302.04867)"
     return _MultistepRule(ddim_rule(eta), correct=True, name=f"UniPC, η = {eta:g}")
 
 # %% ../nbs/06_solvers.ipynb #ded738b3
 class _HeunStart(NamedTuple):
-    "Where a step began: x_t, the noise that the network predicted there, and the level at t"
+    "The start of a step: x_t, the noise that the network predicted there, and the level at t"
     x: Tensor
     noise: Tensor
     level: Level
 
 
 def _heun_end(start: _HeunStart, noise: Tensor, level_s: Level) -> Tensor:
-    "x_s by the mean of the noise predicted at the start of the step and at its end (`noise`)"
+    "x_s by the mean of two predictions: at the start of the step, and `noise` at its end"
     level_t = start.level
     both = start.noise + noise
     x_start = start.x - level_t.noise * both / 2  # scaled by √ᾱ_t
@@ -150,22 +150,22 @@ def _heun_end(start: _HeunStart, noise: Tensor, level_s: Level) -> Tensor:
 
 # %% ../nbs/06_solvers.ipynb #f4adc0cc
 class _HeunRule:
-    "Takes each step twice, the second time by the mean noise of its ends; one time for all samples"
+    "Takes each step, then again with the mean of two predictions; all samples at one time"
     name = "Heun"
 
     def __init__(self) -> None:
         self.rule = ddim_rule(0.0)
-        self.start: _HeunStart | None = None  # of the last step
+        self.start: _HeunStart | None = None  # of the previous step
 
     def reset(self, times: list[int]) -> tuple["_HeunRule", list[int]]:
-        "The rule with an empty memory, and each time between the first and the last twice"
+        "A rule with an empty memory, and the times: all twice, except for the first and the last"
         twice = [t for t in times for _ in range(2)]
         return _HeunRule(), twice[1:-1]
 
     def __call__(
         self, x: Tensor, x_start: Tensor, level_t: Level, level_s: Level,
     ) -> tuple[Tensor, float]:
-        "Mean and standard deviation of x_s; where s = t, those of the last step, corrected"
+        "Mean and standard deviation of x_s; if s = t, those of the previous step, corrected"
         noise = (x - level_t.signal * x_start) / level_t.noise
         if level_s == level_t: return _heun_end(self.start, noise, level_t), 0.0
         self.start = _HeunStart(x, noise, level_t)

@@ -10,13 +10,13 @@ class _Evaluation(NamedTuple):
     level: Level
 
 class _StepTaken(NamedTuple):
-    """A step of a rule: where it began, and the mean and standard deviation of where it ended"""
+    """A step of a rule: its start x_t, and the mean and standard deviation of x_s"""
     x: Tensor
     mean: Tensor
     std: float
 
 class _MultistepRule:
-    """A first-order rule with a predictor and, if `correct`, a corrector; one time for all samples"""
+    """A first-order rule with memory and, if `correct`, a corrector; all samples at one time"""
     rule: Callable[..., Any]
     correct: bool
     name: str
@@ -33,19 +33,19 @@ class _MultistepRule:
         """Mean and standard deviation of x_s"""
 
 def dpm_solver_rule(eta: float=0.0) -> _MultistepRule:
-    """DPM-Solver++(2M), for η = 1 SDE-DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095)"""
+    """DPM-Solver++(2M), and at η = 1 SDE-DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095)"""
 
 def unipc_rule(eta: float=0.0) -> _MultistepRule:
-    """UniPC-2 with B(h) = e^h − 1, whose corrector makes it third order (arXiv 2302.04867)"""
+    """UniPC-2 with B(h) = e^h − 1; the corrector makes it third order (arXiv 2302.04867)"""
 
 class _HeunStart(NamedTuple):
-    """Where a step began: x_t, the noise that the network predicted there, and the level at t"""
+    """The start of a step: x_t, the noise that the network predicted there, and the level at t"""
     x: Tensor
     noise: Tensor
     level: Level
 
 class _HeunRule:
-    """Takes each step twice, the second time by the mean noise of its ends; one time for all samples"""
+    """Takes each step, then again with the mean of two predictions; all samples at one time"""
     rule: Callable[..., Any]
     start: _HeunStart | None
     name: str
@@ -54,10 +54,10 @@ class _HeunRule:
         ...
 
     def reset(self, times: list[int]) -> tuple[_HeunRule, list[int]]:
-        """The rule with an empty memory, and each time between the first and the last twice"""
+        """A rule with an empty memory, and the times: all twice, except for the first and the last"""
 
     def __call__(self, x: Tensor, x_start: Tensor, level_t: Level, level_s: Level) -> tuple[Tensor, float]:
-        """Mean and standard deviation of x_s; where s = t, those of the last step, corrected"""
+        """Mean and standard deviation of x_s; if s = t, those of the previous step, corrected"""
 
 def heun_rule() -> _HeunRule:
     """Heun's rule: the deterministic sampler of Karras et al. (2022, arXiv 2206.00364, algorithm 1)"""
