@@ -307,7 +307,7 @@ def memorization_rate(
     held_out: Tensor,  # (L, 3, H, W), some hundreds, none of them in `train`
     encoder: str | Path | Encoder = "pokemon-1",  # a name, a file, or an `Encoder`
     *,
-    quantile: float = 0.01,  # of the held-out images' distances, as the bound
+    quantile: float = 0.01,  # this quantile of the held-out images' distances is the bound
 ) -> dict[str, float]:  # "pixels" and "features": shares in 0 … 1
     "The share of samples nearer to a training image than nearly all held-out images are"
     if not 0 < quantile < 1:
