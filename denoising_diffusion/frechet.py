@@ -17,8 +17,7 @@ from fastcore.meta import delegates
 from torch import Tensor, nn
 
 from .data import check_images, to_floats
-from .diffusion import Labels, check_labels
-from .checks import warn_user
+from .checks import Labels, check_labels, warn_user
 from .files import load_named, write_tensors
 from denoising_diffusion.metrics import (
     confusion_matrix, frechet_distance, mean_and_covariance, scores,

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .diffusion import check_labels, takes_labels
+from .checks import check_labels, takes_labels
 
 # %% ../nbs/03_guidance.ipynb #96e60f65
 def guide(

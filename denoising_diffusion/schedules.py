@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from .checks import check_counts
+from .checks import _tensor, check_counts
 
 # %% ../nbs/01_schedules.ipynb #97a8afa3
 def cumulate_alphas(
@@ -25,7 +25,7 @@ def cumulate_alphas(
 
 def _check_betas(betas: Tensor) -> Tensor:
     "`betas` in float64; a `ValueError` unless they are (T,) and strictly between 0 and 1"
-    betas = torch.as_tensor(betas, dtype=torch.float64)
+    betas = _tensor("betas", betas, torch.float64)
     if betas.ndim != 1 or len(betas) == 0:
         raise ValueError(f"betas must have shape (T,) with T ≥ 1, not {tuple(betas.shape)}")
     bad = ~((betas > 0) & (betas < 1))

@@ -25,9 +25,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from .diffusion import GaussianDiffusion, check_labels, takes_labels
+from .diffusion import GaussianDiffusion
 from .guidance import randomly_set_unconditioned
-from .checks import warn_user
+from .checks import check_labels, takes_labels, warn_user
 from .data import Batches, _check_dtype, find_device, split_labels
 from denoising_diffusion.checkpoints import (
     EMA, _EpochState, History, check_fingerprint, _check_settings, _checkpoint_path, fingerprint,
