@@ -44,15 +44,19 @@ def _is_truth(value: Any) -> bool:
     return isinstance(value, (bool, np.bool_)) or getattr(value, "dtype", None) == torch.bool
 
 
+_huge = 2**63 - 1  # the largest number of 64 bits
+
+
 def _whole(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
     "`value` as an int; a `ValueError` unless it is a whole number in least … most"
     number = None
     if not _is_truth(value):
         try: number = operator.index(value)
         except (TypeError, ValueError, RuntimeError): pass
-    low, high = -math.inf if least is None else least, math.inf if most is None else most
-    if number is not None and low <= number <= high: return number
+    low, high = -_huge if least is None else least, _huge if most is None else most
+    if number is not None and low <= number <= min(high, _huge): return number
     limits = f" of at least {least}" if most is None else f" in {least} … {most}"
+    if number is not None and number > _huge and most is None: limits = " below 2**63"
     wanted = "a whole number" + ("" if least is None else limits)
     raise ValueError(f"{name} must be {wanted}, not {_brief(value)}")
 
