@@ -6,10 +6,13 @@
 __all__ = ['weights_folder', 'write_file', 'write_tensors', 'open_tensors', 'load_named']
 
 # %% ../nbs/20_files.ipynb #de6b747b
+import errno
+import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -35,6 +38,71 @@ def write_file(
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+# %% ../nbs/20_files.ipynb #491cea02
+_writers: dict[tuple[int, str], object] = {}  # (process, path) of the files locked here
+
+
+def _lock(descriptor: int) -> None:
+    "Lock an open file until this process closes it; an `OSError` if another process has it locked"
+    if sys.platform == "win32":
+        import msvcrt
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not shared with child processes
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    "Whether an open file still has this path"
+    try: return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError: return False
+
+
+def _open_lock(path: Path, busy: ValueError) -> int:
+    "A file that is locked for this process, opened; raises `busy` if another process has it locked"
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try: _lock(descriptor)
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno in (errno.EACCES, errno.EAGAIN): raise busy from None
+            raise
+        if _is_at(descriptor, path): return descriptor
+        os.close(descriptor)  # whoever had the lock has just removed the file
+
+# %% ../nbs/20_files.ipynb #010ea53e
+def _remove_lock(path: Path, descriptor: int) -> None:
+    "Remove a file of `_open_lock`, and free the lock"
+    is_windows = sys.platform == "win32"  # which removes no open file
+    if not is_windows: path.unlink(missing_ok=True)
+    os.close(descriptor)
+    if is_windows:
+        with suppress(OSError): path.unlink()
+
+
+def _lock_path(target: str) -> Path:
+    "The file beside `target` that is locked; a long name is shortened to its hash"
+    folder, name = os.path.split(target)
+    if len(os.fsencode(name)) > 200: name = hashlib.sha256(os.fsencode(name)).hexdigest()
+    return Path(folder)/f".lock-{name}"
+
+
+@contextmanager
+def _locked(path: str | Path) -> Iterator[None]:
+    "A `with` block in which nobody else may lock `path`; a `ValueError` if somebody has it locked"
+    target, process, mine = os.path.realpath(Path(path).expanduser()), os.getpid(), object()
+    busy = ValueError(f"another process is writing {path}: wait for it, or name another file")
+    if _writers.setdefault((process, target), mine) is not mine: raise busy
+    lock = _lock_path(target)
+    try:
+        try: descriptor = _open_lock(lock, busy)
+        except OSError as error:
+            raise ValueError(f"{path} can't be written: {error.strerror or error}") from None
+        try: yield
+        finally:
+            if os.getpid() == process: _remove_lock(lock, descriptor)  # not in a child process
+    finally: del _writers[process, target]
 
 # %% ../nbs/20_files.ipynb #466642e3
 def write_tensors(
