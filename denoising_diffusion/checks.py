@@ -76,6 +76,13 @@ def _real(name: str, value: Any, low: float = -math.inf, high: float = math.inf)
     wanted = "a finite number" + (limits if low > -math.inf else "")
     raise ValueError(f"{name} must be {wanted}, not {_brief(value)}")
 
+# %% ../nbs/00_checks.ipynb #fd3b607c
+def _flag(name: str, value: Any) -> bool:
+    "`value` as a bool; a `ValueError` unless it is True, False, 0 or 1"
+    if _is_truth(value) and np.ndim(value) == 0: return bool(value)
+    if isinstance(value, int) and value in (0, 1): return bool(value)
+    raise ValueError(f"{name} must be True or False, not {_brief(value)}")
+
 # %% ../nbs/00_checks.ipynb #18a00016
 def _tensor(name: str, value: Any, dtype: torch.dtype | None = None) -> Tensor:
     "`value` as a tensor, of its own dtype by default; a `ValueError` if it holds no numbers"

@@ -197,6 +197,12 @@ def noise_like(
     return noise.to(x)
 
 # %% ../nbs/02_diffusion.ipynb #9b357858
+def _check_diffusion(diffusion: Any) -> None:
+    "Raise a `ValueError` unless this is a `GaussianDiffusion`"
+    if isinstance(diffusion, GaussianDiffusion): return
+    raise ValueError(f"diffusion must be a GaussianDiffusion, not {_brief(diffusion)}")
+
+
 @patch
 def _samples(self: GaussianDiffusion, name: str, value: Any) -> Tensor:  # (B, …)
     "A batch of data as finite floats on the diffusion's device; a `ValueError` if it isn't one"
