@@ -204,7 +204,7 @@ def make_calls(folder: Path) -> dict[str, Callable[[], Call]]:
         "nearest_panel": (dd.nearest_panel, dict(samples=creatures[:2], train=creatures,
                                                  size=0.5)),
         "memorization_rate": (dd.memorization_rate, dict(
-            samples=creatures, train=creatures, held_out=creatures[:12], quantile=0.1)),
+            samples=creatures, train=creatures, held_out=-creatures[:12], quantile=0.1)),
         "color_statistics": (dd.color_statistics, dict(images=creatures, num_hues=4,
                                                        background=(1.0, 1.0, 1.0))),
         "color_table": (lambda some: dd.color_table(some=some), dict(some=creatures)),
