@@ -230,10 +230,9 @@ def check_images(
     least_side: int = 1,  # smallest height and width in pixels
     least: int = 1,  # smallest number of images
     in_range: bool = True,  # refuse floats far outside [-1, 1]?
-) -> Tensor:  # `images`
-    "Return `images`, or raise a `ValueError` if they aren't images of the given kind"
-    if not isinstance(images, Tensor):
-        raise ValueError(f"{name} must be a tensor, not {type(images).__name__}")
+) -> Tensor:  # `images`, also if they came as an array or a list
+    "`images` as a tensor; a `ValueError` if they aren't images of the given kind"
+    images = _tensor(name, images)
     if not _has_shape(images, channels, side, least_side):
         wanted = _shape_text(channels, side, least_side)
         raise ValueError(f"{name} must have shape {wanted}, not {tuple(images.shape)}")
