@@ -133,7 +133,7 @@ class Batches:
     device: torch.device | None = None  # of the batches; by default that of the data
     dtype: torch.dtype | None = None  # of x; by default unchanged
     shuffle: bool = False  # not used with a DataLoader
-    check: Callable[[Any], object] | None = None  # called with the first batch of each pass
+    check: Callable[[Any], object] | None = None  # called with each batch
 
     def __len__(self) -> int:
         if isinstance(self.data, DataLoader): return len(self.data)
@@ -142,8 +142,8 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         stored = self.data if isinstance(self.data, DataLoader) else self._look_up()
-        for i, batch in enumerate(stored):
-            if i == 0 and self.check: self.check(batch)
+        for batch in stored:
+            if self.check: self.check(batch)
             parts = [part for part in split_labels(batch) if part is not None]
             x, *labels = (part.to(self.device or part.device) for part in parts)
             yield to_floats(x, self.dtype), *labels
@@ -216,9 +216,13 @@ def _check_values(images: Tensor, name: str) -> None:
     low, high = (value.item() for value in images.aminmax())
     if high > 20:
         raise ValueError(f"{name} must lie in [-1, 1], but reach {high:.4g}: give bytes as uint8")
-    if low >= 0 and len(images) > 1:
-        warn_user(f"{name} lie in {low:.3g} … {high:.3g}, where -1 is black and 1 is white: "
-                  "were they meant as 0 … 1?")
+    if len(images) > 1: _warn_if_positive(low, high, name)
+
+def _warn_if_positive(low: float, high: float, name: str) -> None:
+    "Warn if the values of images go from `low` to `high`, and none is below 0"
+    if low < 0: return
+    warn_user(f"{name} lie in {low:.3g} … {high:.3g}, where -1 is black and 1 is white: "
+              "were they meant as 0 … 1?")
 
 # %% ../nbs/22_data.ipynb #a9e9a661
 def check_images(

@@ -51,7 +51,7 @@ def is_bf16_fast(device: torch.device | str='cpu') -> bool:
     """Whether to use bfloat16: on any GPU, and on a CPU where it takes at most twice float32's time"""
 
 def check_images(images: Tensor, name: str='images', *, channels: tuple[int, ...]=(1, 3), side: int | None=None, least_side: int=1, least: int=1, in_range: bool=True) -> Tensor:
-    """Return `images`, or raise a `ValueError` if they aren't images of the given kind"""
+    """`images` as a tensor; a `ValueError` if they aren't images of the given kind"""
 
 def read_idx(path: str | Path, ndim: int | None=None) -> Tensor:
     """The content of an IDX file of unsigned bytes; a `ValueError` says what is wrong with a file"""
