@@ -10,33 +10,96 @@ import errno
 import hashlib
 import json
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib import resources
+from math import isfinite
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, TypeVar
 
+import numpy as np
+import torch
 from torch import Tensor
+
+from .checks import _brief, _check_finite, _tensor, warn_user
+
+# %% ../nbs/20_files.ipynb #22be08b0
+_kinds = {stat.S_IFDIR: "a folder", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+          stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+
+
+def _as_path(name: str, value: Any) -> Path:
+    "`value` as a path, with ~ replaced; a `ValueError` if it is none"
+    if isinstance(value, (str, Path)):
+        with suppress(ValueError, RuntimeError):  # letters that no file name has; an unknown ~user
+            path = Path(value).expanduser()
+            if b"\0" not in os.fsencode(path): return path
+    raise ValueError(f"{name} must be the path of a file, not {_brief(value)}")
+
+
+def _file_status(path: Path) -> os.stat_result | None:
+    "The status of a regular file, or None if there is none; a `ValueError` for anything else"
+    try: status = path.stat()
+    except FileNotFoundError: return None
+    if stat.S_ISREG(status.st_mode): return status
+    kind = _kinds.get(stat.S_IFMT(status.st_mode), "something else")
+    raise ValueError(f"{path} must be a file, but it is {kind}")
+
+# %% ../nbs/20_files.ipynb #c75a9320
+def _part_prefix(target: Path) -> str:
+    "How the names of all temporary files of `target` start"
+    return f".part-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:8]}-"
+
+
+def _temporary_for(target: Path) -> Path:
+    "A new path in the same folder, with the same suffix if that is short"
+    suffix = target.suffix if len(target.suffix) <= 16 else ""
+    return target.with_name(_part_prefix(target) + token_hex(6) + suffix)
+
+
+def _write_temporary(
+    temporary: Path, write: Callable[[Path], object], status: os.stat_result | None,
+) -> None:
+    "Write the temporary file until the disk holds it, with the permissions of the old file"
+    mode = 0o600 if status else 0o666  # nobody else may read a private file while it is written
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+    write(temporary)
+    with open(temporary, "rb+") as file: os.fsync(file.fileno())
+    if status: os.chmod(temporary, stat.S_IMODE(status.st_mode))
+
+
+def _remove(path: Path) -> None:
+    "Delete a file if it is there and can be deleted"
+    with suppress(OSError): path.unlink()
+
+
+def _remove_leftovers(path: Path) -> None:
+    "Delete the temporary files that killed processes left of `path`; nobody may write it now"
+    target = path.resolve()
+    for leftover in target.parent.glob(f"{_part_prefix(target)}*"): _remove(leftover)
 
 # %% ../nbs/20_files.ipynb #b8ce4e95
 def write_file(
-    path: str | Path,
+    path: str | Path,  # of a new file, of one to replace, or of a link to one
     write: Callable[[Path], object],  # called with a temporary path that has the same suffix
 ) -> Path:  # `path`
     "Write a file, whole or not at all; a `ValueError` if it can't be written"
-    path = Path(path).expanduser()
-    temporary = path.with_name(f".part-{path.name}")
+    path = _as_path("path", path)
+    if not callable(write):
+        raise ValueError(f"write must be a function that takes a path, not {_brief(write)}")
     try:
-        write(temporary)
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        status, target = _file_status(path), path.resolve()
+        temporary = _temporary_for(target)
+        try:
+            _write_temporary(temporary, write, status)
+            os.replace(temporary, target)
+        finally: _remove(temporary)
     except OSError as e:
         raise ValueError(f"{path} can't be written: {e.strerror or e}") from e
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 # %% ../nbs/20_files.ipynb #491cea02
@@ -104,33 +167,121 @@ def _locked(path: str | Path) -> Iterator[None]:
             if os.getpid() == process: _remove_lock(lock, descriptor)  # not in a child process
     finally: del _writers[process, target]
 
+# %% ../nbs/20_files.ipynb #d8b616c2
+_most_levels, _largest_whole = 20, 2**64  # of what a card holds
+
+
+def _plain_value(name: str, value: Any, level: int = 0) -> Any:
+    "`value` as JSON gives it back; a `ValueError` that names the entry if it is no plain value"
+    if level > _most_levels: raise ValueError(f"{name} is nested more than {_most_levels} deep")
+    if isinstance(value, (np.generic, np.ndarray, Tensor)) and value.ndim == 0: value = value.item()
+    if isinstance(value, dict):
+        for key in value: _check_text(f"a name in {name}", key)
+        return {str(key): _plain_value(f"{name}.{key}", item, level + 1)
+                for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain_value(f"{name}[{i}]", item, level + 1) for i, item in enumerate(value)]
+    if value is None or isinstance(value, bool): return value
+    if isinstance(value, int) and abs(value) < _largest_whole: return int(value)
+    if isinstance(value, float) and isfinite(value): return float(value)
+    _check_text(name, value)
+    return str(value)
+
+
+def _check_text(name: str, value: Any) -> None:
+    "Raise a `ValueError` unless `value` is a text that a file can hold"
+    if isinstance(value, str):
+        with suppress(UnicodeError):
+            value.encode()
+            return
+    wanted = "text" if name.startswith("a name in ") else "text, a finite number, a list or a dict"
+    raise ValueError(f"{name} must be {wanted}, not {_brief(value)}")
+
+# %% ../nbs/20_files.ipynb #77633dbc
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    "A dict of these pairs; a `ValueError` if a name occurs twice"
+    found = dict(pairs)
+    if len(found) < len(pairs): raise ValueError("a name occurs twice in its text")
+    return found
+
+
+def _from_json(text: str) -> Any: return json.loads(text, object_pairs_hook=_unique)
+
+
+def _encode(tensors: dict[str, Tensor]) -> bytes:
+    "The content of a safetensors file without a card; a `ValueError` if it can't hold the tensors"
+    from safetensors.torch import save
+    if not isinstance(tensors, dict):
+        raise ValueError(f"tensors must be a dict of tensors by name, not {_brief(tensors)}")
+    stored = {}
+    for name, value in tensors.items():
+        _check_text("a name in tensors", name)
+        tensor = _tensor(name, value)
+        if tensor.is_meta or tensor.layout != torch.strided:
+            raise ValueError(f"{name} must be a dense tensor with values, not {_brief(value)}")
+        _check_finite(name, tensor)
+        stored[str(name)] = tensor.detach().cpu().contiguous().clone()  # none shares memory
+    try: return save(stored)
+    except Exception as e: raise ValueError(f"the tensors can't be written: {e}") from e
+
+# %% ../nbs/20_files.ipynb #a4ce6733
+_longest_header = 1_000_000  # bytes; names, shapes and a card take some thousands
+
+
+def _split(content: bytes) -> tuple[dict[str, Any], bytes]:
+    "The header of a safetensors file as a dict, and all that comes after it"
+    end = 8 + int.from_bytes(content[:8], "little")
+    if not 8 < end <= min(len(content), 8 + _longest_header):
+        raise ValueError(f"its header can't have {end - 8:,} bytes")
+    header = _from_json(content[8:end].decode())
+    if not isinstance(header, dict): raise ValueError("its header is no dict")
+    return header, content[end:]
+
+
+def _join(header: dict[str, Any], data: bytes, kind: str, card: Any) -> bytes:
+    "The content of a file with this card and the checksums; tensors and their order are kept"
+    sums = dict(sha256=_sum_tensors(header, data), sha256_card=_sum_card(card))
+    metadata = {kind: json.dumps(card), **sums}
+    shown = {name: value for name, value in header.items() if name != "__metadata__"}
+    text = json.dumps(dict(__metadata__=metadata, **shown), separators=(",", ":"))
+    text += " " * (-len(text) % 8)
+    if len(text) > _longest_header:
+        raise ValueError(f"names and card must have at most {_longest_header:,} bytes")
+    return len(text).to_bytes(8, "little") + text.encode() + data
+
+
+def _sum_tensors(header: dict[str, Any], data: bytes) -> str:
+    "SHA-256 of all names, dtypes, shapes and bytes, in the order of the names"
+    digest = hashlib.sha256()
+    for name in sorted({*header} - {"__metadata__"}):
+        part, (start, end) = header[name], header[name]["data_offsets"]
+        digest.update(json.dumps([name, part["dtype"], part["shape"]]).encode())
+        digest.update(data[start:end])
+    return digest.hexdigest()
+
+
+def _sum_card(card: Any) -> str:
+    return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
+
 # %% ../nbs/20_files.ipynb #466642e3
 def write_tensors(
     path: str | Path,  # NAME.safetensors, in a folder that is made if it is missing
-    tensors: dict[str, Tensor],  # on the CPU, contiguous
+    tensors: dict[str, Tensor],  # finite
     **entry: Any,  # the card, in plain values; its name is the kind of file
 ) -> Path:  # `path`
-    "Write tensors with a card to a safetensors file"
-    from safetensors.torch import save
-    path = Path(path).expanduser()
+    "Write tensors with a card and their SHA-256 to a safetensors file"
+    path = _as_path("path", path)
     if path.suffix.lower() != ".safetensors":
         raise ValueError(f"the file name must end in .safetensors, not {path.name!r}")
-    metadata = {kind: json.dumps(card) for kind, card in entry.items()}
-    content = save(tensors, metadata)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    if len(entry) != 1: raise ValueError(f"there must be one card, not {_brief([*entry])}")
+    ((kind, card),) = entry.items()
+    content = _join(*_split(_encode(tensors)), kind, _plain_value(kind, card))
+    try: path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as e:
-        raise ValueError(f"the folder of {path} can't be made: {e}") from e
+        raise ValueError(f"the folder of {path} can't be made: {e.strerror or e}") from e
     return write_file(path, lambda temporary: temporary.write_bytes(content))
 
 # %% ../nbs/20_files.ipynb #9747a4e1
-def _read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    "A safetensors file's tensors and its metadata, by name"
-    from safetensors import safe_open
-    with safe_open(path, "pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}
-        return tensors, file.metadata() or {}
-
 @contextmanager
 def open_tensors(
     path: str | Path,
@@ -138,13 +289,51 @@ def open_tensors(
     writer: str,  # the function that writes such files, for messages
 ) -> Iterator[tuple[dict[str, Tensor], Any]]:  # tensors by name, and the card
     "Read a file of `write_tensors`; errors here or inside the `with` become a `ValueError`"
-    from safetensors import SafetensorError
+    path = _as_path("path", path)
+    content = _read_bytes(path)
     try:
-        tensors, metadata = _read_tensors(path)
-        yield tensors, json.loads(metadata[kind])
-    except (SafetensorError, LookupError, RuntimeError, OSError, ValueError, TypeError) as e:
+        tensors, card, sums = _decode(content, kind)
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"): yield tensors, card
+        # Only now, because a wrong entry of the card has a message of its own
+        if sums: _check_sum("card", sums["sha256_card"], _sum_card(card))
+    except _damages as e:
         why = f"it has no {e}" if isinstance(e, KeyError) else e
         raise ValueError(f"{path} is damaged, or was not written by `{writer}`: {why}") from e
+    if not sums:
+        warn_user(f"{path} has no checksum, so damage can't be noticed: write it again")
+
+# %% ../nbs/20_files.ipynb #b6857260
+_damages = (LookupError, RuntimeError, OSError, ValueError, TypeError, ArithmeticError,
+            AttributeError)  # of what a damaged file leads to
+
+
+def _read_bytes(path: Path) -> bytes:
+    "The bytes of a file; a `ValueError` if it can't be read"
+    try:
+        if _file_status(path): return path.read_bytes()
+    except OSError as e: raise ValueError(f"{path} can't be read: {e.strerror or e}") from e
+    raise ValueError(f"there is no file {path}")
+
+
+def _decode(content: bytes, kind: str) -> tuple[dict[str, Tensor], Any, dict[str, str]]:
+    "Tensors, card and checksums of a file of this kind, or a `ValueError` or `KeyError`"
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+    header, data = _split(content)
+    metadata = header.get("__metadata__", {})
+    card = _plain_value("card", _from_json(metadata[kind]))
+    sums = {name: text for name, text in metadata.items() if name.startswith("sha256")}
+    unknown = {*metadata} - {kind, "format", "sha256", "sha256_card"}
+    if unknown: raise ValueError(f"its metadata can't have the entry {_brief(min(unknown))}")
+    if sums: _check_sum("tensors", sums["sha256"], _sum_tensors(header, data))
+    try: tensors = load(content)
+    except SafetensorError as e: raise ValueError(str(e)) from None
+    for name, tensor in tensors.items(): _check_finite(name, tensor)
+    return tensors, card, sums
+
+
+def _check_sum(what: str, there: str, here: str) -> None:
+    if there != here: raise ValueError(f"the SHA-256 of its {what} differs")
 
 # %% ../nbs/20_files.ipynb #7536e61d
 weights_folder = Path(str(resources.files("denoising_diffusion")))/"weights"
@@ -155,9 +344,9 @@ _Built = TypeVar("_Built")
 def _find_tensors(name: str | Path, kind: str) -> Path:
     "The path of a file, given its name in the package or its path"
     folder = weights_folder/f"{kind}s"
-    is_path = str(name).lower().endswith(".safetensors")
-    path = Path(name).expanduser() if is_path else folder/f"{name}.safetensors"
-    if path.is_file(): return path
+    path = _as_path(kind, name)
+    if path.suffix.lower() != ".safetensors": path = folder/f"{name}.safetensors"
+    if os.path.isfile(path): return path
     known = ", ".join(sorted(path.stem for path in folder.glob("*.safetensors")))
     raise ValueError(f"there is no {kind} {str(name)!r}: "
                      f"take one of {known}, or the path of a .safetensors file")

@@ -9,7 +9,7 @@ def write_file(path: str | Path, write: Callable[[Path], object]) -> Path:
     """Write a file, whole or not at all; a `ValueError` if it can't be written"""
 
 def write_tensors(path: str | Path, tensors: dict[str, Tensor], **entry: Any) -> Path:
-    """Write tensors with a card to a safetensors file"""
+    """Write tensors with a card and their SHA-256 to a safetensors file"""
 
 @contextmanager
 def open_tensors(path: str | Path, kind: str, writer: str) -> Iterator[tuple[dict[str, Tensor], Any]]:
