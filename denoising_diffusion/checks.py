@@ -155,6 +155,22 @@ def _holds_whole(x: Tensor) -> bool:
     "Whether x has a dtype of whole numbers"
     return not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool)
 
+# %% ../nbs/00_checks.ipynb #44038bf4
+def _points(name: str, value: Any) -> Tensor:  # (N, 2) float32, on the CPU
+    "`value` as points; a `ValueError` unless they are (N, 2) and finite"
+    points = _tensor(name, value)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"{name} must have shape (N, 2), not {tuple(points.shape)}")
+    if points.dtype == torch.uint8 or not _holds_whole(points): points = _data(name, points)
+    return points.detach().cpu().float()
+
+
+def _listed(name: str, values: Any) -> list[Any]:
+    "The entries of any iterable; a `ValueError` if it isn't one, or is a text"
+    is_list = isinstance(values, Iterable) and not isinstance(values, (str, bytes))
+    if is_list and getattr(values, "ndim", 1): return list(values)
+    raise ValueError(f"{name} must be a list, not {_brief(values)}")
+
 # %% ../nbs/00_checks.ipynb #2a409f1c
 def check_labels(
     labels: Labels,  # 0 … K, or class names: one for all samples, or B of them
