@@ -6,16 +6,27 @@
 __all__ = ['pretrained_names', 'load_pretrained', 'find_diffusion', 'save_pretrained']
 
 # %% ../nbs/33_pretrained.ipynb #e4d4c839
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from inspect import signature
+from math import prod
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as registration
 
-from .blocks import ConditionalMLP
+from .blocks import ConditionalMLP, _check_images
 from .checkpoints import load_checkpoint, network_config, read_checkpoint
+from .checks import _brief, _real, _unwrap
 from .diffusion import GaussianDiffusion
-from .files import open_tensors, weights_folder, write_file, write_tensors
+from denoising_diffusion.files import (
+    _as_path, _damages, _file_status, _plain_value, open_tensors, weights_folder, write_file,
+    write_tensors)
+from .samplers import resolve_sampling
 from .unet import UNet, UNetConditioned, UNetFixed
 
 # %% ../nbs/33_pretrained.ipynb #9c5b7e95
@@ -26,15 +37,15 @@ def pretrained_names() -> list[str]:
 
 def _find_weights(name: str | Path) -> Path:
     "The file for a name of the package, or for a path; a `ValueError` if there is none"
-    path = Path(name).expanduser()
+    path = _as_path("the model", name)
     is_path = path.suffix.lower() in (".safetensors", ".pt")
     if not is_path: path = weights_folder/f"{name}.safetensors"
-    if path.is_file(): return path
+    if os.path.isfile(path): return path
     known = ", ".join(pretrained_names())
     raise ValueError(f"there is no model {str(name)!r}: take one of {known}, "
                      "or the path of a .safetensors file or of a checkpoint")
 
-# %% ../nbs/33_pretrained.ipynb #5c231aab
+# %% ../nbs/33_pretrained.ipynb #aa89b9d9
 _networks = {cls.__name__: cls for cls in (ConditionalMLP, UNet, UNetFixed, UNetConditioned)}
 
 
@@ -43,6 +54,126 @@ def _build_network(described: dict[str, Any]) -> nn.Module:
     return _networks[described["network"]](**described["options"])
 
 
+def _check_size(name: str, value: Any, largest: int, longest_list: int) -> None:
+    "Raise a `ValueError` if an option, or an item of it, is too large for the tensors in the file"
+    if isinstance(value, list):
+        if len(value) > longest_list: raise ValueError(f"{name} can't have {len(value)} items")
+        for item in value: _check_size(name, item, largest, longest_list)
+    if isinstance(value, dict): raise ValueError(f"{name} can't be a dict")
+    if isinstance(value, int) and abs(value) > largest:
+        raise ValueError(f"{name} can't be {_brief(value)}: its longest tensor has {largest}")
+
+# %% ../nbs/33_pretrained.ipynb #e143d0de
+@contextmanager
+def _no_larger(shapes: dict[str, torch.Size]) -> Iterator[None]:
+    "A `with` block that stops a network with more tensors or values than these with a `ValueError`"
+    left, builder = dict(tensors=len(shapes), values=sum(map(prod, shapes.values()))), get_ident()
+
+    def count(module: nn.Module, name: str, tensor: Tensor | None) -> None:
+        if get_ident() != builder or tensor is None: return
+        left["tensors"] -= 1
+        left["values"] -= tensor.numel()
+        if min(left.values()) < 0:
+            raise ValueError("its options ask for a network that is larger than its tensors")
+
+    handle = registration.register_module_parameter_registration_hook(count)
+    try: yield
+    except (LookupError, RuntimeError, TypeError, AttributeError, ArithmeticError) as error:
+        raise ValueError(f"its options don't make a network: {error}") from error
+    finally: handle.remove()
+
+# %% ../nbs/33_pretrained.ipynb #50cfdc3f
+_most_steps, _most_table = 100_000, 2**24  # T; entries of a table of embeddings of the times
+
+
+def _check_betas(betas: Tensor) -> None:
+    if betas.ndim == 1 and betas.is_floating_point() and 0 < len(betas) <= _most_steps: return
+    wanted = f"floats of shape (T,), with T in 1 … {_most_steps:,}"
+    raise ValueError(f"its betas must be {wanted}, not {_brief(betas)}")
+
+
+def _check_options(
+    name: Any, options: Any, shapes: dict[str, torch.Size], num_timesteps: int,
+) -> None:
+    "Raise a `ValueError` unless these options may be those of a network with these tensors"
+    if not isinstance(name, str) or name not in _networks:
+        raise ValueError(f"its network must be one of {', '.join(_networks)}, not {_brief(name)}")
+    if not isinstance(options, dict):
+        raise ValueError(f"its options must be a dict, not {_brief(options)}")
+    parameters = signature(_networks[name]).parameters
+    wrong = [option for option in options if option not in parameters]
+    if wrong: raise ValueError(f"its options name {_brief(wrong[0])}, which {name} doesn't have")
+    steps = options.get("num_timesteps")
+    if steps != num_timesteps:
+        raise ValueError(f"its num_timesteps must be {num_timesteps}, the number of its betas, "
+                         f"not {_brief(steps)}")
+    largest = max(len(shapes), *(side for shape in shapes.values() for side in shape), 1)
+    for option in {*options} - {"num_timesteps"}:
+        _check_size(f"its {option}", options[option], largest, len(shapes))
+    width = options.get("d_hid", 16) if name == "ConditionalMLP" else 4 * options["model_channels"]
+    if (num_timesteps + 1) * width > _most_table:
+        raise ValueError(f"its num_timesteps can't be {num_timesteps} with embeddings of {width}")
+
+# %% ../nbs/33_pretrained.ipynb #196b32d9
+def _check_card(diffusion: GaussianDiffusion) -> None:
+    "Raise a `ValueError` that names the first entry of the card that sampling can't use"
+    card, num_classes = diffusion.card, diffusion.num_classes
+    if not isinstance(card, dict): raise ValueError(f"card must be a dict, not {_brief(card)}")
+    names = card.get("class_names")
+    if names is not None:
+        is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        if not is_list:
+            raise ValueError(f"card.class_names must be a list of text, not {_brief(names)}")
+        if num_classes not in (None, len(names)):
+            raise ValueError(f"card.class_names must be {num_classes} names, one for each class, "
+                             f"not {len(names)}")
+    if card.get("guidance_scale") is not None: _real("card.guidance_scale", card["guidance_scale"])
+    try: resolve_sampling(diffusion)
+    except _damages as error: raise ValueError(f"card.sampling is wrong: {error}") from error
+
+
+def _check_data_shape(network: nn.Module, shape: tuple[int, ...]) -> None:
+    "Raise a `ValueError` unless `network` takes data of this shape"
+    if isinstance(network, ConditionalMLP):
+        width = network.config["d_in"]
+        if shape != (width,): raise ValueError(f"data_shape must be ({width},), not {shape}")
+    elif len(shape) != 3 or max(shape) > _most_steps:
+        raise ValueError(f"data_shape must be (channels, height, width), not {_brief(shape)}")
+    else:
+        x = torch.empty(1, *shape, device="meta")
+        try: _check_images(x, network.in_channels, network.side_multiple)
+        except ValueError as error: raise ValueError(f"data_shape is wrong: {error}") from None
+
+# %% ../nbs/33_pretrained.ipynb #0bfd4904
+def _restore(about: Any, tensors: dict[str, Tensor]) -> GaussianDiffusion:
+    "The diffusion of a description and tensors, with its card; a `ValueError` if they don't fit"
+    if not isinstance(about, dict):
+        raise ValueError(f"its description must be a dict, not {_brief(about)}")
+    weights = {name: tensor for name, tensor in tensors.items() if name != "betas"}
+    betas, shapes = tensors["betas"], {name: t.shape for name, t in weights.items()}
+    _check_betas(betas)
+    _check_options(about["network"], about["options"], shapes, len(betas))
+    with _no_larger(shapes): network = _build_network(about)
+    diffusion = GaussianDiffusion(betas, about["data_shape"], network,
+                                  prediction=about["prediction"])
+    _check_data_shape(network, diffusion.data_shape)
+    _check_shapes(diffusion, shapes)
+    diffusion.load_state_dict(weights)
+    diffusion.card = about["card"]
+    _check_card(diffusion)
+    return diffusion
+
+
+def _check_shapes(diffusion: GaussianDiffusion, shapes: dict[str, torch.Size]) -> None:
+    "Raise a `ValueError` unless these are the names and shapes of all weights"
+    needed = {name: tensor.shape for name, tensor in diffusion.state_dict().items()}
+    for name in needed | shapes:
+        there, here = shapes.get(name), needed.get(name)
+        if there == here: continue
+        there, here = ("no" if s is None else tuple(s) or "a single" for s in (there, here))
+        raise ValueError(f"its tensor {name} has {there} values, but its options need {here}")
+
+# %% ../nbs/33_pretrained.ipynb #5c231aab
 def load_pretrained(
     # one of `pretrained_names`, or the path of a .safetensors file or a checkpoint (.pt)
     name: str | Path,
@@ -51,26 +182,23 @@ def load_pretrained(
     path = _find_weights(name)
     if path.suffix.lower() == ".pt": return _open_checkpoint(path)
     with open_tensors(path, "denoising_diffusion", "save_pretrained") as (tensors, about):
-        network, betas = _build_network(about), tensors.pop("betas")
-        diffusion = GaussianDiffusion(betas, about["data_shape"], network,
-                                      prediction=about["prediction"])
-        diffusion.load_state_dict(tensors)
-        diffusion.card = about["card"]
-        diffusion.name = path.stem
+        diffusion = _restore(about, tensors)
+    diffusion.name = path.stem
     return diffusion.eval()
 
 # %% ../nbs/33_pretrained.ipynb #02a428b6
 def _card_entry(value: Any) -> str:
     "One value of a card as Markdown: lists and options with commas, commands as code"
     if isinstance(value, dict): value = [f"{name} {option}" for name, option in value.items()]
-    if isinstance(value, list): return ", ".join(map(str, value))
-    text = str(value)
+    if isinstance(value, list): value = ", ".join(map(str, value))
+    text = " ".join(str(value).split("\n")).replace("|", "\\|")  # a row of a table is one line
     return f"`{text}`" if text.startswith(("ddpm_", "python ")) else text
 
 
 def _card_text(name: str, card: dict[str, Any]) -> str:
     "The model card as Markdown, a row for each entry"
-    rows = [f"| {key.replace('_', ' ')} | {_card_entry(value)} |" for key, value in card.items()]
+    rows = [f"| {_card_entry(key.replace('_', ' '))} | {_card_entry(value)} |"
+            for key, value in card.items()]
     return "\n".join([f"# {name}", "", "| | |", "|---|---|", *rows, ""])
 
 # %% ../nbs/33_pretrained.ipynb #f54ee540
@@ -80,7 +208,7 @@ def find_diffusion(
     "The diffusion of that name, or the one given"
     if isinstance(model, GaussianDiffusion): return model
     if isinstance(model, (str, Path)): return load_pretrained(model)
-    raise ValueError(f"a model must be a name, a path or a GaussianDiffusion, not {model!r}")
+    raise ValueError(f"a model must be a name, a path or a GaussianDiffusion, not {_brief(model)}")
 
 # %% ../nbs/33_pretrained.ipynb #57d50b30
 def _describe_network(network: nn.Module) -> dict[str, Any]:
@@ -90,7 +218,8 @@ def _describe_network(network: nn.Module) -> dict[str, Any]:
         raise ValueError(f"the network must be a {', '.join(_networks)} to be saved, not a {name}")
     described = network_config(network)
     if described is None:
-        raise ValueError(f"the options of {name} must be plain values, not {network.config}")
+        shown = _brief(network.config)
+        raise ValueError(f"the options of {name} must be plain values, not {shown}")
     return described
 
 
@@ -106,21 +235,41 @@ def save_pretrained(
     dtype: torch.dtype | None = None,  # of the weights in the file, such as torch.float16
 ) -> Path:
     "Write `diffusion` to one safetensors file, with a model card beside it"
-    if dtype is not None and not dtype.is_floating_point:
-        raise ValueError(f"dtype must be one of floats, such as torch.float16, not {dtype}")
-    network = diffusion._get_network()
-    about = _describe_network(network)
-    card = dict(card or {}, parameters=_count_parameters(network))
-    about |= dict(data_shape=diffusion.data_shape, prediction=diffusion.prediction, card=card)
-    weights = network.state_dict()
-    tensors = {f"denoise_fn.{key}": _as_stored(value, dtype) for key, value in weights.items()}
+    _check_stored_dtype(dtype)
+    if not isinstance(diffusion, GaussianDiffusion):
+        raise ValueError(f"diffusion must be a GaussianDiffusion, not {_brief(diffusion)}")
+    path, about = _as_path("path", path), _describe(diffusion, card)
+    weights = _unwrap(diffusion._get_network()).state_dict()
+    names = {key: key.replace("_orig_mod.", "") for key in weights}  # of compiled parts
+    tensors = {f"denoise_fn.{names[key]}": _as_stored(value, dtype)
+               for key, value in weights.items()}
     tensors["betas"] = diffusion.betas64
+    with suppress(OSError): _file_status(path.with_suffix(".md"))  # a folder: write neither file
     path = write_tensors(path, tensors, denoising_diffusion=about)
-    text = _card_text(path.stem, card)
+    text = _card_text(path.stem, about["card"])
     write_file(path.with_suffix(".md"), lambda p: p.write_text(text, encoding="utf-8"))
     return path
 
+
+def _check_stored_dtype(dtype: Any) -> None:
+    if dtype in (None, torch.float16, torch.bfloat16, torch.float32, torch.float64): return
+    raise ValueError(f"dtype must be one of floats, such as torch.float16, not {_brief(dtype)}")
+
 # %% ../nbs/33_pretrained.ipynb #6e1f75be
+def _describe(diffusion: GaussianDiffusion, card: Any) -> dict[str, Any]:
+    "All that a file says of a diffusion; a `ValueError` that names an entry that is wrong"
+    network = _unwrap(diffusion._get_network())
+    about = _describe_network(network)
+    _check_data_shape(network, diffusion.data_shape)
+    if not isinstance(card, (dict, type(None))):
+        raise ValueError(f"card must be a dict of plain values, not {_brief(card)}")
+    card = _plain_value("card", dict(card or {}, parameters=_count_parameters(network)))
+    described = diffusion.replace(diffusion.denoise_fn)
+    described.card = card
+    _check_card(described)
+    return about | dict(data_shape=diffusion.data_shape, prediction=diffusion.prediction, card=card)
+
+
 def _as_stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     "A tensor as a file holds it; floats as `dtype`, or a `ValueError` if they are too large for it"
     tensor = tensor.detach().cpu().contiguous()
@@ -136,18 +285,18 @@ def _as_stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
 def _open_checkpoint(path: Path) -> GaussianDiffusion:
     "The diffusion in a checkpoint of `train`, with the averaged weights"
     state = read_checkpoint(path)
-    about, described = state["describes"], state.get("network") or {}
+    described, card = state.get("network") or {}, state.get("card") or {}
     if described.get("network") not in _networks:
         raise ValueError(f"{path} doesn't say what network it holds: use `load_checkpoint`")
     try:
-        network, shape = _build_network(described), tuple(about["data_shape"])
-        diffusion = GaussianDiffusion(about["betas"], shape, network,
-                                      prediction=about["prediction"])
-        epochs = load_checkpoint(diffusion, path)
-    except (KeyError, TypeError, RuntimeError) as error:
+        about = dict(state["describes"], **described, card=card)
+        weights = dict(state["model"], betas=about["betas"])
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            diffusion = _restore(about, weights)
+    except _damages as error:
         message = f"{path} is damaged, or was written by another version: {error}"
         raise ValueError(message) from error
-    card = state.get("card") or {}
-    diffusion.card = dict(card, epochs=epochs, parameters=_count_parameters(network))
+    epochs = load_checkpoint(diffusion, path)
+    diffusion.card = dict(card, epochs=epochs, parameters=_count_parameters(diffusion))
     diffusion.name = path.stem
     return diffusion

@@ -8,10 +8,12 @@ raise a ValueError of the package. The program counts these outcomes, and ends w
 there was another: a foreign exception, more than 5 s or 1 GB for an input, or other contents
 although the file claims a sum. `--keep FOLDER` keeps the inputs that failed.
 
-To add a reader: a function that takes a folder and returns a `Reader`, and its name in `READERS`."""
+To add a reader, write a function that takes a folder and returns a `Reader`, and decorate it with
+`@reader`: its name is then a choice of the program."""
 import argparse
 import faulthandler
 import gc
+import json
 import resource
 import signal
 import sys
@@ -26,7 +28,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import torch
+
 import denoising_diffusion
+from denoising_diffusion import (
+    ConditionalMLP, GaussianDiffusion, UNetConditioned, cosine_beta_schedule, load_pretrained,
+    save_pretrained)
+from denoising_diffusion.files import _join, _split
 
 PACKAGE = str(Path(denoising_diffusion.__file__).parent)
 SECONDS, MEGABYTES = 5, 1000  # the most that an input may take
@@ -170,18 +178,157 @@ def limit_memory() -> None:
 
 def fuzz(name: str, numbers: range, seed: int, folder: Path) -> Iterator[tuple[int, str, bytes]]:
     "Number, outcome and bytes of each input"
-    reader = READERS[name](folder)
-    path = folder/f"input{reader.suffix}"
+    chosen = READERS[name](folder)
+    path = folder/f"input{chosen.suffix}"
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGALRM, stop)
     for number in numbers:
-        data = damaged(reader, seed, number)
-        yield number, outcome(reader, path, data), data
+        data = damaged(chosen, seed, number)
+        yield number, outcome(chosen, path, data), data
 
-
-# Readers
 
 READERS: dict[str, Callable[[Path], Reader]] = {}
+
+
+def reader(make: Callable[[Path], Reader]) -> Callable[[Path], Reader]:
+    "Add a reader to the choices of the program"
+    READERS[make.__name__] = make
+    return make
+
+
+# Values in JSON
+
+def nested(levels: int) -> list:
+    "Lists in one another"
+    value: list = []
+    for _ in range(levels): value = [value]
+    return value
+
+
+VALUES = (
+    None, True, 0, 1, -1, 2, 41, 2**31, 2**63, 10**30, 1.5, -0.5, 1e308, float("nan"),
+    float("inf"), "", "x", "2", "\ud800", "x" * 1000, [], [None], [1, 2], [[]], ["a", "b"],
+    [-2], [2.5], [10**9], [1] * 1000, {}, {"x": 1}, {"": None}, nested(50), nested(500))
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    "Each dict or list in a value, with each of its keys or indices"
+    keys = range(len(value)) if isinstance(value, list) else value
+    for key in keys:
+        yield value, key
+        if isinstance(value[key], (dict, list)): yield from places(value[key])
+
+
+def change_entry(random: Random, value: Any) -> None:
+    "Replace, remove or add one entry anywhere in a value, which is changed in place"
+    found = [*places(value)] if isinstance(value, (dict, list)) else []
+    if not found: return
+    inside, key = random.choice(found)
+    other = random.choice([*VALUES, random.choice(found)[0], inside[key]])
+    kind = random.choice(["replace", "replace", "replace", "remove", "add"])
+    if kind == "remove": del inside[key]
+    elif kind == "replace": inside[key] = json.loads(json.dumps(other))
+    elif isinstance(inside, list): inside.insert(key, json.loads(json.dumps(other)))
+    else: inside[random.choice(["x", f"{key}x"])] = json.loads(json.dumps(other))
+
+
+# Safetensors: diffusions with their cards
+
+CARD = dict(data="two kinds of points", seed=0, loss=0.5, class_names=["a", "b"],
+            guidance_scale=1.5, sampling=dict(sampler="unipc", steps=3, eta=0.5, spacing=0.6))
+KIND = "denoising_diffusion"
+
+
+def with_header(text: str, rest: bytes) -> bytes:
+    "A file with this text as its header"
+    header = text.encode(errors="surrogatepass")
+    return len(header).to_bytes(8, "little") + header + rest
+
+
+def parts_of(data: bytes) -> tuple[dict[str, Any], bytes] | None:
+    "Header and tensors of a file, or None if it is damaged too much for that"
+    try:
+        header, rest = _split(data)
+        return header, rest if isinstance(header["__metadata__"], dict) else None
+    except (ValueError, LookupError, RecursionError): return None
+
+
+def change_header(random: Random, data: bytes) -> bytes:
+    "Another value of an entry of the header, or an entry twice"
+    parts = parts_of(data)
+    if not parts: return data
+    header, rest = parts
+    change_entry(random, header)
+    text = json.dumps(header, separators=(",", ":"))
+    key = random.choice([*header, "x"])
+    if random.random() < 0.1: text = f'{{{json.dumps(key)}:{random.choice(["0", "{}"])},{text[1:]}'
+    return with_header(text, rest)
+
+
+def change_card(random: Random, data: bytes) -> bytes:
+    "Another value of an entry of the card; mostly with right checksums, which let it pass"
+    parts = parts_of(data)
+    try: card = json.loads(parts[0]["__metadata__"][KIND])
+    except (ValueError, LookupError, TypeError, RecursionError): return data
+    header, rest = parts
+    for _ in range(random.choice([1, 1, 2])): change_entry(random, card)
+    if random.random() < 0.1: card = random.choice(VALUES)
+    if random.random() < 0.7:
+        try: return _join(header, rest, KIND, card)
+        except (ValueError, LookupError, TypeError): pass
+    header["__metadata__"][KIND] = json.dumps(card)
+    return with_header(json.dumps(header, separators=(",", ":")), rest)
+
+
+def change_tensor(random: Random, data: bytes) -> bytes:
+    "Other bytes, shapes, dtypes or names of tensors, with right checksums"
+    parts = parts_of(data)
+    if not parts: return data
+    header, rest = parts
+    metadata = header.pop("__metadata__")
+    if random.random() < 0.5:
+        size, place = random.choice([2, 4, 8]), random.randrange(len(rest) + 1) & ~7
+        value = random.choice([b"\0" * size, b"\xff" * size, random.randbytes(size)])
+        rest = rest[:place] + value + rest[place + size:]
+    else: change_entry(random, header)
+    try: return _join(header, rest, KIND, json.loads(metadata[KIND]))
+    except (ValueError, LookupError, TypeError): return data
+
+
+def same_tensors(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    "Whether names, dtypes, shapes and all bits are equal"
+    def described(tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
+        return {name: (t.dtype, t.shape, t.contiguous().numpy().tobytes())
+                for name, t in tensors.items()}
+    return described(one) == described(other)
+
+
+def all_tensors(diffusion: GaussianDiffusion) -> dict[str, torch.Tensor]:
+    return diffusion.state_dict() | dict(betas=diffusion.betas64)
+
+
+@reader
+def safetensors(folder: Path) -> Reader:
+    "Files of `save_pretrained`: a network of points and one of images"
+    torch.manual_seed(0)
+    points = ConditionalMLP(5, 4, num_layers=2, num_classes=2)
+    images = UNetConditioned(1, 4, 5, num_classes=2, channel_multipliers=[1], block_groups=2,
+                             num_attention_heads=2)
+    shapes, originals, known = {points: 2, images: (1, 4, 4)}, [], {}
+    for network, shape in shapes.items():
+        diffusion = GaussianDiffusion(cosine_beta_schedule(5), shape, network, prediction="v")
+        path = save_pretrained(diffusion, folder/"original.safetensors", card=CARD)
+        originals.append(path.read_bytes())
+        claim = parts_of(originals[-1])[0]["__metadata__"]["sha256"]
+        known[claim] = all_tensors(load_pretrained(path))
+
+    def judge(diffusion: GaussianDiffusion, data: bytes) -> str | None:
+        claim = parts_of(data)[0]["__metadata__"].get("sha256")
+        if claim not in known or same_tensors(all_tensors(diffusion), known[claim]): return None
+        return "other weights although the checksum is the old one"
+
+    return Reader(originals, ".safetensors", load_pretrained,
+                  (change_header, change_card, change_tensor), judge)
 
 
 def main(*arguments: str) -> int:
@@ -211,7 +358,7 @@ def main(*arguments: str) -> int:
     gc.collect()
     seconds, grown = time.perf_counter() - start, peak_memory() - before
     shown = ", ".join(f"{count:,} {found}" for found, count in sorted(counts.items()))
-    print(f"{options.reader}, seed {options.seed}: {shown}; {seconds:.0f} s, {grown} MB more memory")
+    print(f"{options.reader}, seed {options.seed}: {shown}; {seconds:.0f} s, {grown} MB of memory")
     return failures
 
 
