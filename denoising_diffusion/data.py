@@ -15,17 +15,21 @@ import struct
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NoReturn
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from .checks import _from_bytes, _tensor, warn_user
+from .checks import (
+    _brief, _data, _flag, _from_bytes, _real, _tensor, _whole, warn_user)
+from .files import _as_path, _file_status
 
 # %% ../nbs/22_data.ipynb #b24a95a4
 def to_floats(
@@ -34,16 +38,33 @@ def to_floats(
 ) -> Tensor:  # the same shape
     "Bytes mapped to [-1, 1]; floats keep their values"
     x = _tensor("x", x)
+    _check_float_dtype(dtype)
     if x.dtype == torch.uint8: return _from_bytes(x, dtype)
-    return x.to(dtype or (x.dtype if x.is_floating_point() else torch.get_default_dtype()))
+    _check_dtype(x, "x")
+    return x.to(dtype or x.dtype)
+
+def _check_float_dtype(dtype: Any) -> None:
+    "Raise a `ValueError` unless this is None or a dtype of floats"
+    if dtype is None or isinstance(dtype, torch.dtype) and dtype.is_floating_point: return
+    raise ValueError(f"dtype must be one of floats, such as torch.float32, not {_brief(dtype)}")
+
+def _check_dtype(x: Tensor, name: str) -> None:
+    "Raise a `ValueError` if x holds neither bytes nor floats"
+    if x.dtype == torch.uint8 or x.is_floating_point(): return
+    raise ValueError(f"{name} must be floats in [-1, 1] or uint8 in 0 … 255, not {x.dtype}")
 
 # %% ../nbs/22_data.ipynb #1fe3b67b
 def to_uint8(
-    x: Tensor,  # images in [-1, 1]; what lies outside is clamped
+    x: Tensor,  # images in [-1, 1]; what lies outside is clamped; or bytes
 ) -> Tensor:  # uint8, the same shape
-    "Map images in -1 … 1 to bytes"
-    num_nan = int(x.isnan().sum())
-    if num_nan: raise ValueError(f"the images hold NaN in {num_nan} of {x.numel()} values")
+    "Map images in -1 … 1 to bytes; bytes are returned as they are"
+    x = _tensor("x", x)
+    _check_dtype(x, "x")
+    if x.dtype == torch.uint8: return x
+    num_bad = int((~x.isfinite()).sum())
+    if num_bad:
+        what = "NaN" if x.isnan().any() else "infinity"
+        raise ValueError(f"the images hold {what} in {num_bad} of {x.numel()} values")
     scaled = (x.float() + 1) * 127.5
     return scaled.round().clamp(0, 255).to(torch.uint8)
 
@@ -52,6 +73,7 @@ def normalize_to_neg_one_to_one(
     images: Tensor,  # bytes, or floats in [0, 1]
 ) -> Tensor:  # floats in [-1, 1]
     "Map bytes 0 … 255, or floats 0 … 1, to -1 … 1"
+    images = _tensor("images", images)
     if images.dtype == torch.uint8: return to_floats(images, torch.float32)
     if not images.is_floating_point():
         raise ValueError(f"images must be uint8 or floats, not {images.dtype}")
@@ -62,10 +84,10 @@ def normalize_to_neg_one_to_one(
 
 # %% ../nbs/22_data.ipynb #0d3c4e03
 def unnormalize_to_zero_to_one(
-    x: Tensor,  # floats in [-1, 1]
+    x: Tensor,  # floats in [-1, 1], or bytes
 ) -> Tensor:  # floats in [0, 1]
     "Map -1 … 1 to 0 … 1, the inverse of `normalize_to_neg_one_to_one`"
-    return (x + 1) / 2
+    return (_data("x", x) + 1) / 2
 
 # %% ../nbs/22_data.ipynb #2b769b6b
 def load_mnist(
@@ -75,18 +97,29 @@ def load_mnist(
     download: bool = True,  # download missing files? (never if `folder` is given)
 ) -> tuple[Tensor, Tensor]:  # images (N, 1, 28, 28) uint8, labels (N,) int64 in 1 … 10
     "Images and labels of MNIST or Fashion-MNIST; digit d has label d + 1"
-    if split not in ("train", "test"):
-        raise ValueError(f"split must be 'train' or 'test', not {split!r}")
-    if dataset not in _mirrors:
-        raise ValueError(f"dataset must be one of {', '.join(_mirrors)}, not {dataset!r}")
+    if not isinstance(split, str) or split not in ("train", "test"):
+        raise ValueError(f"split must be 'train' or 'test', not {_brief(split)}")
+    if not isinstance(dataset, str) or dataset not in _mirrors:
+        raise ValueError(f"dataset must be one of {', '.join(_mirrors)}, not {_brief(dataset)}")
+    if folder is not None: folder = _as_path("folder", folder)
+    download = _flag("download", download)
     names = _file_names[split, "images"], _file_names[split, "labels"]
     images_path, labels_path = (_locate(dataset, name, folder, download) for name in names)
     images, labels = read_idx(images_path, ndim=3), read_idx(labels_path, ndim=1)
+    _check_digits(images, images_path, labels, labels_path)
+    return images[:, None], labels.long() + 1
+
+def _check_digits(images: Tensor, images_path: Path, labels: Tensor, labels_path: Path) -> None:
+    "Raise a `ValueError` unless these are as many images of 28 × 28 pixels as labels in 0 … 9"
     if len(images) != len(labels):
         counts = (f"{images_path} holds {len(images)} images, "
                   f"but {labels_path} holds {len(labels)} labels")
         raise ValueError(f"{counts}: they don't belong together. {_advice}")
-    return images[:, None], labels.long() + 1
+    if images.shape[1:] != (28, 28):
+        height, width = images.shape[1:]
+        raise ValueError(f"{images_path} must hold images of 28 × 28, not {height} × {width}")
+    if (labels > 9).any():
+        raise ValueError(f"{labels_path} must hold labels in 0 … 9, not {int(labels.max())}")
 
 # %% ../nbs/22_data.ipynb #01dac4b8
 def split_validation(
@@ -97,13 +130,14 @@ def split_validation(
     seed: int = 0,
 ) -> tuple[Any, Any]:  # (train, val): each a tensor, or with labels a (data, labels) pair
     "Split data at random into one part to train on and one to validate with"
-    n = len(data)
-    if not 0 < fraction < 1: raise ValueError(f"fraction must lie between 0 and 1, not {fraction}")
+    data, labels = split_labels((data,) if labels is None else (data, labels))
+    n, fraction = len(data), _real("fraction", fraction)
+    if not 0 < fraction < 1:
+        raise ValueError(f"fraction must lie between 0 and 1, not {fraction:g}")
     if n < 2: raise ValueError(f"at least 2 examples are needed for a split, not {n}")
-    if labels is not None and len(labels) != n:
-        raise ValueError(f"there are {n} examples but {len(labels)} labels")
     num_val = min(max(round(n * fraction), 1), n - 1)
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(_whole("seed", seed, least=0))
+    order = torch.randperm(n, generator=generator)
     train, val = order[num_val:], order[:num_val]
     return _select(data, labels, train), _select(data, labels, val)
 
@@ -113,16 +147,30 @@ def _select(data: Tensor, labels: Tensor | None, i: Tensor) -> Tensor | tuple[Te
     return x if labels is None else (x, labels[i.to(labels.device)])
 
 # %% ../nbs/22_data.ipynb #e810d52a
+def _split_parts(data: Any) -> list[Any]:  # [x] or [x, labels]
+    "The parts of a tuple, or of a list that begins with a tensor; all else is x alone"
+    is_list = isinstance(data, list) and len(data) > 0
+    holds_parts = isinstance(data[0] if is_list else None, (Tensor, np.ndarray))
+    return list(data) if holds_parts or isinstance(data, tuple) else [data]
+
 def split_labels(
     data: Tensor | tuple[Tensor, ...] | list[Tensor],  # x (N, …), or (x,), or (x, labels (N,))
 ) -> tuple[Tensor, Tensor | None]:  # None where there are no labels
     "The samples x and the labels of `data`"
-    parts = (data,) if isinstance(data, Tensor) else data
-    fits = isinstance(parts, (tuple, list)) and len(parts) in (1, 2)
-    if not fits or not all(isinstance(part, Tensor) for part in parts):
+    parts = _split_parts(data)
+    if len(parts) not in (1, 2):
         raise ValueError("data must be a tensor, a (tensor, labels) pair or a DataLoader of these, "
                          f"not {type(data).__name__}")
-    return parts[0], parts[1] if len(parts) == 2 else None
+    x, *labels = (_tensor(name, part) for name, part in zip(("data", "labels"), parts))
+    if not labels: return _check_length(x), None
+    return x, _check_length(labels[0], len(_check_length(x)))
+
+def _check_length(x: Tensor, n: int | None = None) -> Tensor:
+    "`x` itself; a `ValueError` unless it has a first axis, of length n if that is given"
+    if x.ndim == 0: raise ValueError(f"data must be several samples (N, …), not {_brief(x)}")
+    if n in (None, len(x)): return x
+    raise ValueError(f"there are {n} examples but {len(x)} labels: they must have shape ({n},), "
+                     f"one for each sample, not {tuple(x.shape)}")
 
 # %% ../nbs/22_data.ipynb #7c9fef9d
 @dataclass
@@ -135,10 +183,16 @@ class Batches:
     shuffle: bool = False  # not used with a DataLoader
     check: Callable[[Any], object] | None = None  # called with each batch
 
+    def __post_init__(self) -> None:
+        self.batch_size = _whole("batch_size", self.batch_size, least=1)
+        _check_float_dtype(self.dtype)
+        if self.device is not None: self.device = find_device(self.device)
+        if isinstance(self.data, DataLoader): return
+        self.data = tuple(part for part in split_labels(self.data) if part is not None)
+
     def __len__(self) -> int:
         if isinstance(self.data, DataLoader): return len(self.data)
-        x, _ = split_labels(self.data)
-        return math.ceil(len(x) / self.batch_size)
+        return math.ceil(len(split_labels(self.data)[0]) / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         stored = self.data if isinstance(self.data, DataLoader) else self._look_up()
@@ -158,22 +212,28 @@ class Batches:
 def _is_there(device: torch.device) -> bool:
     "Whether this machine has the device"
     if device.type == "mps": return torch.backends.mps.is_available()
-    if device.type != "cuda": return device.type != "meta"
-    number = device.index or 0
-    return torch.cuda.is_available() and number < torch.cuda.device_count()
+    if device.type == "cuda":
+        number = device.index or 0
+        return torch.cuda.is_available() and number < torch.cuda.device_count()
+    try: torch.zeros(1, device=device)
+    except Exception: return False  # each kind of device raises errors of its own
+    return device.type != "meta"  # which computes nothing
+
+def _parse_device(name: Any) -> torch.device | None:
+    "The device of a name, or None if torch knows no such device"
+    if not isinstance(name, (str, torch.device)): return None
+    try: return torch.device(name)
+    except RuntimeError: return None
 
 def find_device(
     name: str | torch.device | None = None,  # such as cuda:1, mps or cpu; None for the fastest
 ) -> torch.device:
     "The named device, or the fastest one; a `ValueError` if this machine doesn't have it"
     there = [kind for kind in ("cuda", "mps", "cpu") if _is_there(torch.device(kind))]
-    try:
-        device = torch.device(name or there[0])
-    except RuntimeError:
-        device = torch.device("meta")  # which computes nothing
-    if not _is_there(device):
-        raise ValueError(f"there is no device {str(name)!r} here; there is {', '.join(there)}")
-    return device
+    device = _parse_device(there[0] if name is None else name)
+    if device is not None and _is_there(device): return device
+    given = _brief(str(name) if isinstance(name, torch.device) else name)
+    raise ValueError(f"there is no device {given} here; there is {', '.join(there)}")
 
 # %% ../nbs/22_data.ipynb #05018c30
 def _convolution_seconds(dtype: torch.dtype) -> float:
@@ -185,18 +245,30 @@ def _convolution_seconds(dtype: torch.dtype) -> float:
     return time.perf_counter() - start
 
 @cache
-def is_bf16_fast(device: torch.device | str = "cpu") -> bool:
-    "Whether to use bfloat16: on any GPU, and on a CPU where it takes at most twice float32's time"
-    if torch.device(device).type != "cpu": return True
+def _is_cpu_fast() -> bool:
+    "Whether bfloat16 takes at most twice float32's time on the CPU"
     full = min(_convolution_seconds(torch.float32) for _ in range(5))
     half = min(_convolution_seconds(torch.bfloat16) for _ in range(5))
     return half < 2 * full
+
+def is_bf16_fast(device: torch.device | str = "cpu") -> bool:
+    "Whether to use bfloat16: on any GPU, and on a CPU where it takes at most twice float32's time"
+    kind = _parse_device(device)
+    if kind is None: raise ValueError(f"device must be such as cpu or cuda:1, not {_brief(device)}")
+    return kind.type != "cpu" or _is_cpu_fast()
 
 # %% ../nbs/22_data.ipynb #0d3c4e10
 def _has_shape(x: Tensor, channels: tuple[int, ...], side: int | None, least_side: int) -> bool:
     "Whether x is (N, C, H, W) of these channels and sides"
     if x.ndim != 4 or x.shape[1] not in channels: return False
     return all(n == side if side else n >= least_side for n in x.shape[2:])
+
+def _check_limits(channels: Any, side: Any, **limits: Any) -> None:
+    "Raise a `ValueError` unless these are limits of images"
+    for name, value in limits.items(): _whole(name, value, least=0)
+    if side is not None: _whole("side", side, least=1)
+    if isinstance(channels, tuple): return
+    raise ValueError(f"channels must be a tuple such as (1, 3), not {_brief(channels)}")
 
 def _shape_text(channels: tuple[int, ...], side: int | None, least_side: int) -> str:
     "The shape that images must have, for messages"
@@ -205,18 +277,15 @@ def _shape_text(channels: tuple[int, ...], side: int | None, least_side: int) ->
     return f"{shape} with H and W from {least_side} on" if least_side > 1 else shape
 
 # %% ../nbs/22_data.ipynb #0d3c4e07
-def _check_dtype(x: Tensor, name: str) -> None:
-    "Raise a `ValueError` if x holds neither bytes nor floats"
-    if x.dtype == torch.uint8 or x.is_floating_point(): return
-    raise ValueError(f"{name} must be floats in [-1, 1] or uint8 in 0 … 255, not {x.dtype}")
-
-def _check_values(images: Tensor, name: str) -> None:
+def _check_values(images: Tensor, name: str, in_range: bool = True) -> None:
     "Raise a `ValueError` for floats far outside [-1, 1]; warn if they lie in [0, 1]"
-    if not images.isfinite().all(): raise ValueError(f"{name} hold NaN or infinity")
     low, high = (value.item() for value in images.aminmax())
-    if high > 20:
+    if in_range and not math.isfinite(low + high):
+        raise ValueError(f"{name} hold NaN or infinity")
+    if in_range and high > 20:
         raise ValueError(f"{name} must lie in [-1, 1], but reach {high:.4g}: give bytes as uint8")
-    if len(images) > 1: _warn_if_positive(low, high, name)
+    is_likely = in_range or 0 < high <= 1
+    if is_likely and len(images) > 1: _warn_if_positive(low, high, name)
 
 def _warn_if_positive(low: float, high: float, name: str) -> None:
     "Warn if the values of images go from `low` to `high`, and none is below 0"
@@ -233,66 +302,98 @@ def check_images(
     side: int | None = None,  # height and width in pixels; any by default
     least_side: int = 1,  # smallest height and width in pixels
     least: int = 1,  # smallest number of images
-    in_range: bool = True,  # refuse floats far outside [-1, 1]?
+    in_range: bool = True,  # refuse floats that are not finite, or far outside [-1, 1]?
 ) -> Tensor:  # `images`, also if they came as an array or a list
     "`images` as a tensor; a `ValueError` if they aren't images of the given kind"
     images = _tensor(name, images)
+    _check_limits(channels, side, least_side=least_side, least=least)
     if not _has_shape(images, channels, side, least_side):
         wanted = _shape_text(channels, side, least_side)
         raise ValueError(f"{name} must have shape {wanted}, not {tuple(images.shape)}")
     if len(images) < least:
         raise ValueError(f"at least {least} {name} are needed, not {len(images)}")
     _check_dtype(images, name)
-    is_checked = in_range and images.is_floating_point()
-    if is_checked and len(images): _check_values(images, name)
+    if images.is_floating_point() and len(images): _check_values(images, name, in_range)
     return images
 
 # %% ../nbs/22_data.ipynb #ac89c3c7
 _advice = ("Offline, copy the file again from its source; "
            "else delete it and let `load_mnist` download it.")
+_most_inflation = 1032  # one byte of a gzip file never stands for more bytes
 
-def _read_bytes(path: Path) -> bytes:
-    "The content of a file, unpacked where it is gzipped"
+@contextmanager
+def _open_unpacked(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    "A file as a stream, unpacked if it is gzipped, and the most bytes it can hold; our errors"
     try:
-        raw = path.read_bytes()
+        _file_status(path)  # a pipe might never end
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            is_packed = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            if is_packed: yield gzip.GzipFile(fileobj=file), _most_inflation * size
+            else: yield file, size
+    except (gzip.BadGzipFile, EOFError, zlib.error) as e:
+        raise ValueError(f"{path} is a damaged gzip file: {e}. {_advice}") from e
     except OSError as e:
         raise ValueError(f"{path} can't be read: {e.strerror or e}. "
                          "Expected an IDX file, gzipped or plain.") from e
-    if raw[:2] != b"\x1f\x8b": return raw
-    try:
-        return gzip.decompress(raw)
-    except (OSError, EOFError, zlib.error) as e:
-        raise ValueError(f"{path} is a damaged gzip file: {e}. {_advice}") from e
+
+def _read_most(file: BinaryIO, size: int) -> bytearray:
+    "The next `size` bytes, or fewer at the end; the memory grows with what is read"
+    data = bytearray()
+    while piece := file.read(min(size - len(data), 2**20)): data += piece
+    return data
 
 # %% ../nbs/22_data.ipynb #9116f469
-def _check_magic(raw: bytes, path: Path, ndim: int | None) -> None:
+def _check_magic(magic: bytes, path: Path, ndim: int | None) -> None:
     "Raise a `ValueError` unless a file begins like an IDX file of bytes, with `ndim` axes if given"
-    magic = raw[:4]
     is_idx = len(magic) == 4 and magic[:3] == b"\0\0\x08" and magic[3] > 0
     if is_idx and ndim in (None, magic[3]): return
     axes = f" with {ndim} axes" if ndim else ""
     raise ValueError(f"{path} begins with 0x{magic.hex()}, expected 0x000008{ndim or 'NN':0>2}: "
                      f"an IDX file of bytes{axes}. {_advice}")
 
+def _read_shape(file: BinaryIO, path: Path, ndim: int | None) -> tuple[int, ...]:
+    "The lengths of the axes, from the header of an IDX file"
+    magic = file.read(4)
+    _check_magic(magic, path, ndim)
+    lengths = file.read(4 * magic[3])
+    found, expected = 4 + len(lengths), 4 + 4 * magic[3]
+    if found < expected:
+        raise ValueError(f"{path} ends within its header: {found} bytes, "
+                         f"expected at least {expected}. {_advice}")
+    shape = struct.unpack(f">{magic[3]}I", lengths)
+    if math.prod(max(n, 1) for n in shape) < 2**63: return shape
+    raise ValueError(f"{path} has axes that are too long for a tensor, "
+                     f"{_product_text(shape)}. {_advice}")
+
+def _product_text(shape: tuple[int, ...]) -> str:
+    "The lengths of the axes for a message, at most four of them"
+    return " × ".join(map(str, shape[:4])) + (" × …" if len(shape) > 4 else "")
+
+# %% ../nbs/22_data.ipynb #2676672b
 def read_idx(
     path: str | Path,  # an IDX file of bytes, gzipped or plain
     ndim: int | None = None,  # number of axes it must have: 3 for images, 1 for labels
 ) -> Tensor:  # uint8, of the shape that the header gives
     "The content of an IDX file of unsigned bytes; a `ValueError` says what is wrong with a file"
-    path = Path(path)
-    raw = _read_bytes(path)
-    _check_magic(raw, path, ndim)
-    start = 4 + 4 * raw[3]
-    if len(raw) < start:
-        raise ValueError(f"{path} ends within its header: {len(raw)} bytes, "
-                         f"expected at least {start}. {_advice}")
-    shape = struct.unpack(f">{raw[3]}I", raw[4:start])
-    found, size = len(raw) - start, math.prod(shape)
-    if found != size:
-        product = " × ".join(map(str, shape))
-        raise ValueError(f"{path} has {found} bytes of data, expected {size} "
-                         f"({product}, as its header says). {_advice}")
-    return torch.frombuffer(bytearray(raw), dtype=torch.uint8)[start:].reshape(shape)
+    path = _as_path("path", path)
+    if ndim is not None: ndim = _whole("ndim", ndim, 1, 255)
+    with _open_unpacked(path) as (file, most):
+        shape = _read_shape(file, path, ndim)
+        size, most = math.prod(shape), most - 4 - 4 * len(shape)
+        is_plain = not isinstance(file, gzip.GzipFile)
+        if is_plain and most != size: _refuse_size(path, f"{most}", shape)
+        if most < size: _refuse_size(path, f"at most {most}", shape)
+        data = _read_most(file, size + 1)
+    if len(data) > size: _refuse_size(path, f"more than {size}", shape)
+    if len(data) < size: _refuse_size(path, f"{len(data)}", shape)
+    if not size: return torch.empty(shape, dtype=torch.uint8)
+    return torch.frombuffer(data, dtype=torch.uint8).reshape(shape)
+
+def _refuse_size(path: Path, found: str, shape: tuple[int, ...]) -> NoReturn:
+    raise ValueError(f"{path} has {found} bytes of data, expected {math.prod(shape)} "
+                     f"({_product_text(shape)}, as its header says). {_advice}")
 
 # %% ../nbs/22_data.ipynb #5dbdbb61
 _file_names = {
@@ -348,35 +449,37 @@ def _fetch(
     raise ValueError("\n".join(lines))
 
 # %% ../nbs/22_data.ipynb #a3ebf3df
-def _find_file(folder: str | Path, dataset: str, name: str) -> Path | None:
+def _find_file(folder: Path, dataset: str, name: str) -> Path | None:
     "The path of a file, gzipped or plain, in a folder or its sub-folder for the data set, or None"
-    folder = Path(folder).expanduser()
     plain = name.removesuffix(".gz")
     options = [name, plain, name.replace("-idx", ".idx"), plain.replace("-idx", ".idx")]
     paths = [place/option for place in (folder/dataset, folder) for option in options]
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if os.path.isfile(path)), None)
 
 # %% ../nbs/22_data.ipynb #4714ba57
 _hint = "Offline, put the four original files there (gzipped or plain)"
 
 def _is_other(path: Path, dataset: str) -> bool:
     "Whether this is a file of another known data set"
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        with path.open("rb") as file: start = file.read(2**25)  # the known files are shorter
+    except OSError: return False  # `read_idx` says why
+    found = hashlib.sha256(start).hexdigest()
     return any(found in sums.values() for name, sums in _sha256.items() if name != dataset)
 
 def _find_or_download(dataset: str, name: str, download: bool) -> Path:
     "The path of a data set's file in DENOISING_DIFFUSION_DATA or the cache, downloaded if allowed"
     import pooch
     env = os.environ.get("DENOISING_DIFFUSION_DATA")
-    path = _find_file(env, dataset, name) if env else None
+    path = _find_file(_as_path("DENOISING_DIFFUSION_DATA", env), dataset, name) if env else None
     if path and not _is_other(path, dataset): return path
     cached = Path(pooch.os_cache("denoising_diffusion"))/dataset
     if download: return _fetch(name, _mirrors[dataset], _sha256[dataset][name], cached)
-    if (cached/name).is_file(): return cached/name
+    if os.path.isfile(cached/name): return cached/name
     raise ValueError(f"{name} of {dataset} is neither in DENOISING_DIFFUSION_DATA "
                      f"({env or 'not set'}) nor in {cached}. {_hint}, or call with download=True.")
 
-def _locate(dataset: str, name: str, folder: str | Path | None, download: bool) -> Path:
+def _locate(dataset: str, name: str, folder: Path | None, download: bool) -> Path:
     "The path of a data set's file; if `folder` is given, the file must be there"
     if folder is None: return _find_or_download(dataset, name, download)
     path = _find_file(folder, dataset, name)

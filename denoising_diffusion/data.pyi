@@ -11,7 +11,7 @@ def to_floats(x: Tensor, dtype: torch.dtype | None=None) -> Tensor:
     """Bytes mapped to [-1, 1]; floats keep their values"""
 
 def to_uint8(x: Tensor) -> Tensor:
-    """Map images in -1 … 1 to bytes"""
+    """Map images in -1 … 1 to bytes; bytes are returned as they are"""
 
 def normalize_to_neg_one_to_one(images: Tensor) -> Tensor:
     """Map bytes 0 … 255, or floats 0 … 1, to -1 … 1"""
@@ -37,6 +37,9 @@ class Batches:
     dtype: torch.dtype | None = None
     shuffle: bool = False
     check: Callable[[Any], object] | None = None
+
+    def __post_init__(self) -> None:
+        ...
 
     def __len__(self) -> int:
         ...
