@@ -11,7 +11,6 @@ import io
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from denoising_diffusion.checks import (
+    _brief, check_labels, _flag, _is_single, _listed, _points, _real, _tensor, _whole,
+)
 from .data import check_images, to_uint8
-from .files import write_file
+from .files import _as_path, write_file
 from .sampling import Step
 
 if TYPE_CHECKING:
@@ -32,12 +34,8 @@ if TYPE_CHECKING:
 else: Axes = Figure = Line2D = PILImage = Any  # loaded only when something is drawn
 
 # %% ../nbs/32_plots.ipynb #cb632fc6
-def _tile(
-    tiles: Tensor,  # (N, C, H, W) bytes
-    ncols: int,
-    pad: int,  # white pixels around each tile
-) -> Tensor:  # (C, height, width) bytes
-    "Tiles in rows of `ncols`, as one image"
+def _tile(tiles: Tensor, ncols: int, pad: int) -> Tensor:  # (C, height, width) bytes
+    "Tiles (N, C, H, W) of bytes in rows of `ncols`, with `pad` white pixels around, as one image"
     nrows = math.ceil(len(tiles) / ncols)
     missing = nrows * ncols - len(tiles)
     cells = F.pad(tiles, (pad, 0, pad, 0, 0, 0, 0, missing), value=255)
@@ -45,13 +43,21 @@ def _tile(
     grid = rows.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
     return F.pad(grid, (0, pad, 0, pad), value=255)
 
+# %% ../nbs/32_plots.ipynb #5bb9fd94
+def _columns(ncols: Any, n: int) -> int:
+    "The number of columns for `n` images: `ncols`, or by default about as many as rows"
+    return math.ceil(math.sqrt(n)) if ncols is None else _whole("ncols", ncols, 1)
+
+def _check_size(width: float, height: float) -> None:
+    "Raise a `ValueError` for a picture that is too large to draw, in pixels"
+    if max(width, height) < 2**16 and width * height <= 10**8: return
+    raise ValueError(f"a picture of {width:,.0f} × {height:,.0f} pixels is too large (most: 10^8)")
+
 # %% ../nbs/32_plots.ipynb #e6a318bb
-def _float_images(images: Tensor) -> Tensor:
-    "A batch of images on the CPU; a `ValueError` if they aren't floats"
-    check_images(images, in_range=False)
-    if not images.is_floating_point():
-        raise ValueError(f"images must be floats in [-1, 1], not {images.dtype}")
-    return images.detach().cpu()
+def _pixels(images: Any) -> Tensor:  # (N, C, H, W) bytes, on the CPU
+    "A batch of images as bytes; a `ValueError` if they aren't images"
+    x = check_images(images, in_range=False).detach().cpu()
+    return x if x.dtype == torch.uint8 else to_uint8(x)
 
 def _enlarge(images: Tensor, scale: int) -> Tensor:
     "Each pixel as a square of `scale` pixels"
@@ -63,18 +69,19 @@ def _to_pil(image: Tensor) -> "PILImage":
     return Image.fromarray(pixels.numpy())
 
 def image_grid(
-    images: Tensor,  # (N, C, H, W) in [-1, 1] with 1 or 3 channels; other values are clamped
+    images: Tensor,  # (N, C, H, W) with C 1 or 3: bytes, or floats, clamped to [-1, 1]
     ncols: int | None = None,  # images in a row; by default about as many as rows
     *,
     pad: int = 2,  # white pixels around each image
     scale: int = 1,  # each pixel is drawn as a square of this side
 ) -> "PILImage":  # gray or RGB
     "A batch of images as one PIL image"
-    tiles = to_uint8(_float_images(images))
-    if ncols is None: ncols = math.ceil(math.sqrt(len(tiles)))
-    if ncols < 1 or pad < 0 or scale < 1:
-        raise ValueError(f"a grid needs ncols ≥ 1, pad ≥ 0 and scale ≥ 1, "
-                         f"not {ncols=}, {pad=}, {scale=}")
+    tiles = _pixels(images)
+    n, _, height, width = tiles.shape
+    ncols = _columns(ncols, n)
+    pad, scale = _whole("pad", pad, 0), _whole("scale", scale, 1)
+    nrows = math.ceil(n / ncols)
+    _check_size(scale * (ncols * (width + pad) + pad), scale * (nrows * (height + pad) + pad))
     return _to_pil(_enlarge(_tile(tiles, ncols, pad), scale))
 
 # %% ../nbs/32_plots.ipynb #f9171280
@@ -91,7 +98,11 @@ def new_figure(
 ) -> "Figure":
     "A white figure outside pyplot, which notebooks display"
     from matplotlib.figure import Figure
-    fig = Figure((width, height), facecolor="white", **kwargs)
+    width, height = _real("width", width, 0.1), _real("height", height, 0.1)
+    try: fig = Figure((width, height), **{"facecolor": "white"} | kwargs)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"matplotlib refuses {_brief(kwargs)}: {error}") from error
+    _check_size(*fig.bbox.size)
     fig._repr_png_ = partial(_png, fig)
     return fig
 
@@ -100,17 +111,18 @@ _ink, _line, _gray = "#30343b", "#c8ccd2", "#c4c9d1"
 
 def _panels(n: int, ncols: int, width: float, height: float) -> tuple["Figure", list["Axes"]]:
     "A figure of `n` panels of a size in inches, and their axes; blank panels fill the last row"
-    if ncols < 1: raise ValueError(f"ncols must be at least 1, not {ncols}")
+    if n > 1000: raise ValueError(f"a figure has at most 1,000 panels, not {n:,}")
+    ncols = min(_whole("ncols", ncols, 1), n)
     nrows = math.ceil(n / ncols)
     fig = new_figure(ncols * width, nrows * height, layout="constrained")
     axs = fig.subplots(nrows, ncols, squeeze=False).ravel().tolist()
     for ax in axs[n:]: ax.axis("off")
     return fig, axs[:n]
 
-def _one_each(texts: Iterable[object] | None, n: int, kind: str) -> list[str]:
+def _one_each(texts: Any, n: int, kind: str) -> list[str]:
     "A text for each of `n` images; empty texts if none are given"
     if texts is None: return [""] * n
-    texts = [str(text) for text in texts]
+    texts = [str(text).encode(errors="replace").decode() for text in _listed(kind, texts)]
     if len(texts) != n: raise ValueError(f"{n} images need as many {kind}, not {len(texts)}")
     return texts
 
@@ -120,21 +132,22 @@ def _rgb_pixels(images: Tensor, ncols: int | None = None, **kwargs: int) -> np.n
 
 # %% ../nbs/32_plots.ipynb #9fd35363
 def show_images(
-    images: Tensor,  # (N, C, H, W) in [-1, 1] with 1 or 3 channels
+    images: Tensor,  # (N, C, H, W) with 1 or 3 channels: bytes, or floats in [-1, 1]
     ncols: int | None = None,  # images in a row; by default about as many as rows
     titles: Iterable[object] | None = None,  # one for each image
     *,
     size: float = 1.0,  # width of an image in inches
 ) -> "Figure":
     "A batch of images as a figure, with a title above each"
-    n, _, height, width = _float_images(images).shape
+    tiles = _pixels(images)
+    n, _, height, width = tiles.shape
     titles = _one_each(titles, n, "titles")
-    if ncols is None: ncols = math.ceil(math.sqrt(n))
+    ncols, size = _columns(ncols, n), _real("size", size, 0.1, 100)
     title_lines = max(len(title.split("\n")) if title else 0 for title in titles)
     gap, line_height = 0.08, 0.17  # inches
     row_height = size * height / width + gap + line_height * title_lines
-    fig, axs = _panels(n, min(ncols, n), size + gap, row_height)
-    for ax, image, title in zip(axs, images, titles):
+    fig, axs = _panels(n, ncols, size + gap, row_height)
+    for ax, image, title in zip(axs, tiles, titles):
         ax.axis("off")
         ax.imshow(_rgb_pixels(image[None], pad=0), interpolation="nearest")
         ax.set_title(title, fontsize=9, color=_ink, pad=3)
@@ -145,18 +158,12 @@ def _shorten(name: str, most: int) -> str:
     "At most `most` letters of a name: its beginning and its end"
     if len(name) <= most: return name
     start = most // 2
-    end = most - start - 1
-    return name[:start] + "…" + name[len(name) - end:]
+    return name[:start] + "…" + name[len(name) - (most - start - 1):]
 
 # %% ../nbs/32_plots.ipynb #52053528
 def _pixel_figure(width: int, height: int) -> "Figure":
     "A figure of a size in pixels"
     return new_figure(width / 100, height / 100, dpi=100)
-
-def _write_lines(ax: "Axes", left: int, top: int, lines: Iterable[str]) -> None:
-    "Small lines of text, from `top` downwards; all in pixels"
-    style = dict(fontsize=6, color=_ink, va="center", parse_math=False)
-    for i, line in enumerate(lines): ax.text(left, top + 10 * i, line, **style)
 
 def _captioned(tiles: Tensor, captions: Sequence[tuple[str, str]], ncols: int) -> "Figure":
     "Tiles (N, C, H, W) of bytes, each with one or two lines of text below it"
@@ -169,11 +176,12 @@ def _captioned(tiles: Tensor, captions: Sequence[tuple[str, str]], ncols: int) -
     ax = fig.add_axes((0, 0, 1, 1))
     ax.axis("off")
     ax.imshow(sheet, interpolation="nearest", aspect="auto")
+    style = dict(fontsize=6, color=_ink, va="center", parse_math=False)
     for i, caption in enumerate(captions):
         row, column = divmod(i, ncols)
         left = column * (width + 2 * margin) + margin
         bottom = (row + 1) * (margin + height + below) - below
-        _write_lines(ax, left, bottom + 7, caption)
+        for j, line in enumerate(caption): ax.text(left, bottom + 7 + 10 * j, line, **style)
     return fig
 
 # %% ../nbs/32_plots.ipynb #c1282133
@@ -185,64 +193,50 @@ def contact_sheet(
     scale: int | None = None,  # side of a pixel; by default so that images are ≥ 64 wide
 ) -> "Figure":
     "A figure of images, each with its index and its name below it"
-    n, _, _, width = check_images(images, in_range=False).shape
+    tiles = _pixels(images)
+    n, _, height, width = tiles.shape
     names = [Path(name).name for name in _one_each(names, n, "names")]
-    if scale is None: scale = math.ceil(64 / width)
-    if ncols < 1 or scale < 1:
-        raise ValueError(f"a contact sheet needs ncols ≥ 1 and scale ≥ 1, not {ncols=}, {scale=}")
-    pixels = images if images.dtype == torch.uint8 else to_uint8(images)
-    tiles = _enlarge(pixels.detach().cpu(), scale)
+    scale = math.ceil(64 / width) if scale is None else _whole("scale", scale, 1)
+    ncols = min(_whole("ncols", ncols, 1), n)
+    _check_size(ncols * scale * width, math.ceil(n / ncols) * scale * height)
     letters = (width * scale + 8) // 5  # that fit below an image
     captions = [(str(i), _shorten(name, letters)) for i, name in enumerate(names)]
-    return _captioned(tiles, captions, min(ncols, n))
+    return _captioned(_enlarge(tiles, scale), captions, ncols)
 
 # %% ../nbs/32_plots.ipynb #b0bce206
-def _check_points(points: Tensor | np.ndarray, name: str = "points") -> Tensor:
-    "Points on the CPU; a `ValueError` unless they are (N, 2) and finite"
-    points = torch.as_tensor(points).detach().cpu().float()
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f"{name} must have shape (N, 2), not {tuple(points.shape)}")
-    if not points.isfinite().all(): raise ValueError(f"{name} hold NaN or infinity")
-    return points
-
 def _choose_limit(sets: Sequence[Tensor], limit: float | None) -> float:
     "Half the side of a square window, by default for 90 % of each set's coordinates"
-    if limit is None:
-        coordinates = [points.abs().numpy() for points in sets if len(points)]
-        needed = [1.05 * float(np.quantile(c, 0.9)) for c in coordinates]
-        return max([1.2, *needed])
-    if not limit > 0: raise ValueError(f"limit must be positive, not {limit!r}")
-    return limit
+    if limit is not None: return _real("limit", limit, 1e-6, 1e30)
+    coordinates = [points.abs().numpy() for points in sets if len(points)]
+    needed = [1.05 * float(np.quantile(c, 0.9)) for c in coordinates]
+    return max([1.2, *needed])
 
 # %% ../nbs/32_plots.ipynb #98eab81c
 _colors = ("#4a5568", "#3b6fb6", "#d9772b", "#3a9a5b", "#8f5bb5", "#c9a227",
            "#c44e6b", "#2a9d9d", "#7a5c3e", "#7c8f2f", "#5b6ee1")
 
-def _color(label: int) -> str: return _colors[(label - 1) % 10 + 1 if label > 0 else 0]
+def _number_labels(labels: Any, n: int) -> Tensor:  # LongTensor (n,), on the CPU
+    "Labels of `n` points as numbers; class names are numbered from 1 in the order they appear"
+    entries = [labels] if _is_single(labels) or isinstance(labels, Tensor) else labels
+    names = [label for label in entries if isinstance(label, str)]
+    return check_labels(labels, n, None, "cpu", [*dict.fromkeys(names)])
 
-def _label_numbers(labels: Tensor | Sequence[int | str]) -> Tensor:  # on the CPU
-    "Labels as numbers; class names are numbered from 1 in the order they appear"
-    if not isinstance(labels, Tensor) and any(isinstance(label, str) for label in labels):
-        order = [*dict.fromkeys(labels)]
-        labels = [order.index(label) + 1 for label in labels]
-    return torch.as_tensor(labels).cpu()
-
-def _by_color(n: int, labels: Tensor | Sequence[int | str] | None) -> list[tuple[str, Tensor]]:
+def _by_color(n: int, labels: Any) -> list[tuple[str, Tensor]]:
     "The colors of `n` points, and for each the indices of its points"
-    if labels is None: return [(_color(1), torch.arange(n))]
-    labels = _label_numbers(labels)
-    if labels.shape != (n,):
-        raise ValueError(f"{n} points need labels of shape ({n},), not {tuple(labels.shape)}")
-    return [(_color(k), (labels == k).nonzero()[:, 0]) for k in labels.unique().tolist()]
+    if labels is None: return [(_colors[1], torch.arange(n))]
+    numbers = _number_labels(labels, n)
+    which = torch.where(numbers > 0, (numbers - 1) % 10 + 1, 0)
+    return [(_colors[k], (which == k).nonzero()[:, 0]) for k in which.unique().tolist()]
 
 # %% ../nbs/32_plots.ipynb #8f0aa24f
-def _panel_labels(labels: Tensor | Sequence[Any] | None, num_panels: int) -> list[Any]:
+def _panel_labels(labels: Any, num_panels: int) -> list[Any]:
     "The labels of each panel: the same for all, unless the list has an entry for each"
     if not isinstance(labels, (list, tuple)): return [labels] * num_panels
-    if any(isinstance(label, (Integral, str)) for label in labels): return [labels] * num_panels
+    if any(label is not None and _is_single(label) for label in labels):
+        return [labels] * num_panels
     if len(labels) != num_panels:
-        raise ValueError(f"a list of labels must have one entry for each of {num_panels} panels, "
-                         f"not {len(labels)}")
+        wanted = f"one entry for each of {num_panels} panels"
+        raise ValueError(f"a list of labels must have {wanted}, not {len(labels)}")
     return [*labels]
 
 # %% ../nbs/32_plots.ipynb #a6ce4c97
@@ -262,13 +256,20 @@ def _scatter_axes(ax: "Axes", data: Tensor | None, limit: float) -> None:
     ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
     if data is not None: _plot_dots(ax, data[:5000], _gray, 2.5, alpha=0.6, rasterized=True)
 
-def _scatter(
-    ax: "Axes", points: Tensor, labels: Tensor | Sequence[int | str] | None
-) -> list["Line2D"]:  # a set of dots for each color
-    "Draw points in the colors of their labels"
+def _scatter(ax: "Axes", points: Tensor, groups: list[tuple[str, Tensor]]) -> list["Line2D"]:
+    "Draw points in groups of one color, as `_by_color` finds them; a set of dots for each group"
     size = min(6, max(2, 100 / math.sqrt(max(len(points), 1))))
-    groups = _by_color(len(points), labels)
     return [_plot_dots(ax, points[which], color, size, alpha=0.85) for color, which in groups]
+
+# %% ../nbs/32_plots.ipynb #0f8b95f0
+def _find_panels(panels: Any) -> dict[Any, Tensor]:
+    "The points of each panel, checked, by its title or its number"
+    if not isinstance(panels, dict):
+        sets = [panels] if getattr(panels, "ndim", 0) == 2 else _listed("panels", panels)
+        is_pair = isinstance([*sets, 0][0], (list, tuple)) and all(map(_is_single, sets[0]))
+        panels = dict(enumerate([sets] if is_pair else sets))
+    if not panels: raise ValueError("there are no points to draw: panels is empty")
+    return {title: _points("panels", points) for title, points in panels.items()}
 
 # %% ../nbs/32_plots.ipynb #a4ae59c8
 def plot_points(
@@ -281,60 +282,57 @@ def plot_points(
     size: float = 2.2,  # side of a panel in inches
 ) -> "Figure":
     "A figure with panels of points, all with the same axes"
-    if isinstance(panels, Tensor) and panels.ndim == 2: panels = [panels]
-    if not isinstance(panels, dict): panels = dict(enumerate(panels))
-    titles = [key if isinstance(key, str) else "" for key in panels]
-    sets = [_check_points(points) for points in panels.values()]
-    if not sets: raise ValueError("there are no points to draw: panels is empty")
-    if data is not None: data = _check_points(data, "data")
+    found = _find_panels(panels)
+    titles = [title if isinstance(title, str) else "" for title in found]
+    sets = [*found.values()]
+    if data is not None: data = _points("data", data)
     labels_of_each = _panel_labels(labels, len(sets))
-    limit = _choose_limit(sets, limit)
+    limit, size = _choose_limit(sets, limit), _real("size", size, 0.1, 100)
     height = size + 0.25 if any(titles) else size
-    ncols = ncols or min(len(sets), 6)
-    fig, axs = _panels(len(sets), ncols, size, height)
+    fig, axs = _panels(len(sets), 6 if ncols is None else ncols, size, height)
     for ax, title, points, own_labels in zip(axs, titles, sets, labels_of_each):
         _scatter_axes(ax, data, limit)
         ax.set_title(title, fontsize=10, color=_ink)
-        _scatter(ax, points, own_labels)
+        _scatter(ax, points, _by_color(len(points), own_labels))
     return fig
 
 # %% ../nbs/32_plots.ipynb #16271253
-def _check_steps(steps: Iterable[Step]) -> list[Step]:
-    "The steps as a list; a `ValueError` if there are none"
-    steps = list(steps)
+def _check_steps(steps: Any) -> list[Step]:
+    "The steps as a list; a `ValueError` if there are none, or if one lacks t, x or x_start"
+    steps = _listed("steps", steps)
     if not steps:
         raise ValueError("there are no steps to draw: steps is empty, or a used-up generator")
+    for step in steps:
+        if any(getattr(step, name, None) is None for name in Step._fields):
+            wanted = "have .t, .x and .x_start, as a Step has"
+            raise ValueError(f"steps must {wanted}, unlike {_brief(step)}")
+        _real("t", step.t)
     return steps
 
-def _evenly_spaced(steps: Sequence[Step], num: int) -> list[Step]:
+def _evenly_spaced(steps: Sequence[Step], num: Any) -> list[Step]:
     "At most `num` steps, from the first to the last; only the last for `num` = 1"
-    if num < 1: raise ValueError(f"the number of steps to show must be at least 1, not {num}")
+    num = min(_whole("num_columns", num, 1), len(steps))
     if num == 1: return [steps[-1]]
     indices = np.linspace(0, len(steps) - 1, num).round().astype(int)
     return [steps[i] for i in np.unique(indices)]
 
 # %% ../nbs/32_plots.ipynb #d04d035d
-def _points_of(
-    steps: Iterable[Step], data: Tensor | None, limit: float | None
-) -> tuple[list[Tensor], list[Tensor], Tensor | None, float]:  # x, x_start, data, limit
-    "The points of all steps, the data and the limit of a window for all of them, checked"
-    xs = [_check_points(step.x, f"x at t = {step.t}") for step in steps]
-    starts = [_check_points(step.x_start, f"x_start at t = {step.t}") for step in steps]
-    if data is not None: data = _check_points(data, "data")
+def _points_of(steps: Iterable[Step], data: Any, limit: Any) -> tuple[Any, Any, Any, float]:
+    "All x, all x_start, the data and the limit of a window for all of them, checked"
+    xs = [_points(f"x at t = {step.t}", step.x) for step in steps]
+    starts = [_points(f"x_start at t = {step.t}", step.x_start) for step in steps]
+    counts = {len(points) for points in xs + starts}
+    if len(counts) > 1: raise ValueError(f"all steps must have as many points, not {counts}")
+    if data is not None: data = _points("data", data)
     return xs, starts, data, _choose_limit(xs + starts, limit)
 
-def _draw_points(
-    axs: Iterable["Axes"],
-    steps: Sequence[Step],
-    data: Tensor | None,
-    labels: Tensor | Sequence[int | str] | None,
-    limit: float | None,
-) -> None:
+def _draw_points(axs: Any, steps: list[Step], data: Any, labels: Any, limit: Any) -> None:
     "Draw each step's x, then each step's x_start, each on its own axes"
     xs, starts, data, limit = _points_of(steps, data, limit)
+    groups = _by_color(len(xs[0]), labels)
     for ax, points in zip(axs, xs + starts):
         _scatter_axes(ax, data, limit)
-        _scatter(ax, points, labels)
+        _scatter(ax, points, groups)
 
 def _draw_images(axs: Iterable["Axes"], steps: Sequence[Step], ncols: int | None) -> None:
     "Draw each step's x, then each step's x_start, each on its own axes"
@@ -357,7 +355,7 @@ def plot_steps(
 ) -> "Figure":
     "A figure of steps: each noisy x_t, and below it the x̂_0 estimated from it"
     steps = _evenly_spaced(_check_steps(steps), num_columns)
-    are_points = steps[0].x.ndim == 2
+    size, are_points = _real("size", size, 0.1, 100), _tensor("x", steps[0].x).ndim == 2
     width, height = (1, 1) if are_points else image_grid(steps[0].x, ncols).size
     panels_height = 2 * size * height / width
     fig = new_figure(len(steps) * size + 0.3, panels_height + 0.3, layout="constrained")
@@ -370,9 +368,7 @@ def plot_steps(
     return fig
 
 # %% ../nbs/32_plots.ipynb #4f02be42
-def _two_panels(
-    width: int, height: int, titles: bool = True
-) -> tuple["Figure", list["Axes"]]:
+def _two_panels(width: int, height: int, titles: bool = True) -> tuple["Figure", list["Axes"]]:
     "A figure with two axes of a size in pixels side by side"
     gap = 8
     top = 30 if titles else gap
@@ -384,7 +380,6 @@ def _two_panels(
     return fig, axs
 
 def _title_time(ax: "Axes", t: int) -> None:
-    "The title of the left panel"
     ax.set_title(f"noisy $x_t$,  $t = {t}$", fontsize=11, color=_ink)
 
 def _to_image(fig: "Figure") -> "PILImage":
@@ -397,11 +392,9 @@ def _to_image(fig: "Figure") -> "PILImage":
     return Image.fromarray(np.ascontiguousarray(pixels[..., :3]))
 
 # %% ../nbs/32_plots.ipynb #85857b37
-def _move_dots(
-    dots: Iterable["Line2D"], points: Tensor, labels: Tensor | Sequence[int | str] | None
-) -> None:
+def _move_dots(dots: list["Line2D"], points: Tensor, groups: list[tuple[str, Tensor]]) -> None:
     "Move the dots that `_scatter` drew to other points"
-    for line, (_, which) in zip(dots, _by_color(len(points), labels)):
+    for line, (_, which) in zip(dots, groups):
         x, y = points[which].T.numpy()
         line.set_data(x, y)
 
@@ -415,15 +408,16 @@ def points_frames(
     titles: bool = True,  # write the names of the panels, and the time
 ) -> "list[PILImage]":  # one for each step
     "Frames of points: x_t on the left, and on the right the x̂_0 estimated from it"
-    steps = _check_steps(steps)
+    steps, titles = _check_steps(steps), _flag("titles", titles)
     xs, starts, data, limit = _points_of(steps, data, limit)
-    fig, axs = _two_panels(size, size, titles)
+    groups = _by_color(len(xs[0]), labels)
+    fig, axs = _two_panels(_whole("size", size, 16), size, titles)
     for ax in axs: _scatter_axes(ax, data, limit)
-    left, right = (_scatter(ax, xs[0], labels) for ax in axs)
+    left, right = (_scatter(ax, xs[0], groups) for ax in axs)
     frames = []
     for step, x, x_start in zip(steps, xs, starts):
-        _move_dots(left, x, labels)
-        _move_dots(right, x_start, labels)
+        _move_dots(left, x, groups)
+        _move_dots(right, x_start, groups)
         if titles: _title_time(axs[0], step.t)
         frames.append(_to_image(fig))
     return frames
@@ -456,11 +450,16 @@ def image_frames(
 _image_suffixes = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _figure_suffixes = (".png", ".jpg", ".jpeg", ".webp", ".svg", ".pdf")
 
-def _write_image(path: str | Path, suffixes: Sequence[str], save: Callable[[Path], Any]) -> Path:
+def _write_image(path: Any, suffixes: Sequence[str], save: Callable[[Path], Any]) -> Path:
     "Write an image by `save` to `path`, which must end in one of `suffixes`"
-    if Path(path).suffix.lower() not in suffixes:
+    path = _as_path("path", path)
+    if path.suffix.lower() not in suffixes:
         raise ValueError(f"{path} must end in {' or '.join(suffixes)}")
-    return write_file(path, save)
+    def write(temporary: Path) -> None:
+        try: save(temporary)
+        except Exception as error:
+            raise ValueError(f"{path} can't be written: {error}") from error
+    return write_file(path, write)
 
 def save_image(
     image: "PILImage | Figure",
@@ -469,14 +468,17 @@ def save_image(
     "Write a PIL image or a matplotlib figure to a file"
     if hasattr(image, "savefig"): return _write_image(path, _figure_suffixes, image.savefig)
     if hasattr(image, "save"): return _write_image(path, _image_suffixes, image.save)
-    raise ValueError(f"image must be a PIL image or a figure, not {type(image).__name__}: "
+    raise ValueError(f"image must be a PIL image or a figure, not {_brief(image)}: "
                      "`image_grid` makes one of a tensor")
 
 # %% ../nbs/32_plots.ipynb #e738cdc7
-def _check_frames(frames: Iterable["PILImage"]) -> "list[PILImage]":
-    "The frames as a list; a `ValueError` unless there are some, all of one size"
-    frames = list(frames)
+def _check_frames(frames: Any) -> "list[PILImage]":
+    "The frames as a list; a `ValueError` unless they are PIL images, all of one size"
+    from PIL.Image import Image
+    frames = _listed("frames", frames)
     if not frames: raise ValueError("there are no frames to save")
+    wrong = [frame for frame in frames if not isinstance(frame, Image)]
+    if wrong: raise ValueError(f"frames must be PIL images, not {_brief(wrong[0])}")
     sizes = {frame.size for frame in frames}
     if len(sizes) > 1: raise ValueError(f"all frames must have one size, not {sorted(sizes)}")
     return frames
@@ -489,11 +491,10 @@ def save_gif(
 ) -> Path:  # `path`
     "Write frames as a GIF that repeats forever"
     frames = _check_frames(frames)
-    if not 0 < fps <= 50: raise ValueError(f"fps must be positive and at most 50, not {fps!r}")
-    if not hold >= 0: raise ValueError(f"hold must be 0 or more, not {hold!r}")
-    frame_ms = 10 * round(100 / fps)
-    last_ms = max(frame_ms, 10 * round(100 * hold))
+    frame_ms = 10 * round(100 / _real("fps", fps, 0.01, 50))
+    last_ms = max(frame_ms, 10 * round(100 * _real("hold", hold, 0, 600)))
     durations = [frame_ms] * (len(frames) - 1) + [last_ms]
-    first, *rest = [frame.convert("RGB").quantize(256, dither=0) for frame in frames]
-    save = partial(first.save, save_all=True, append_images=rest, duration=durations, loop=0)
+    def save(path: Path) -> None:
+        first, *rest = [frame.convert("RGB").quantize(256, dither=0) for frame in frames]
+        first.save(path, save_all=True, append_images=rest, duration=durations, loop=0)
     return _write_image(path, (".gif",), save)
