@@ -17,7 +17,10 @@ from fastcore.meta import delegates
 from torch import Tensor, nn
 
 from .data import check_images, to_floats
-from .checks import Labels, check_labels, warn_user
+from denoising_diffusion.checks import (
+    Labels, _brief, check_counts, _check_finite, check_labels, _data, _flag, _real, _tensor,
+    _unwrap, warn_user, _whole,
+)
 from .files import load_named, write_tensors
 from denoising_diffusion.metrics import (
     confusion_matrix, frechet_distance, mean_and_covariance, scores,
@@ -29,7 +32,7 @@ class LeNet5(nn.Module):
     "A classifier of images of 28×28 (LeCun et al. 1998, but with ReLU and max-pooling)"
     def __init__(self, num_classes: int = 10):  # K
         super().__init__()
-        self.num_classes = num_classes
+        self.num_classes = num_classes = _whole("num_classes", num_classes, 1, 10_000)
         self.conv = nn.Sequential(
             nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2),
             nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2))
@@ -42,7 +45,10 @@ class LeNet5(nn.Module):
         x: Tensor,  # (N, 1, 28, 28) in [0, 1]
     ) -> Tensor:  # (N, 84)
         "The inputs of the last layer"
-        return self.fc(self.conv(x))
+        x = _tensor("x", x)
+        if x.shape[1:] != (1, 28, 28) or not x.is_floating_point():
+            raise ValueError(f"x must hold floats (N, 1, 28, 28), not {_brief(x)}")
+        return self.fc(self.conv(x.to(self.head.weight)))
 
     def forward(
         self,
@@ -63,9 +69,29 @@ def _to_unit(
     high = x.amax((1, 2, 3), keepdim=True)
     return (x - low) / (high - low).clamp(min=1e-12)
 
-def _check_digits(images: Tensor) -> None:
-    "Raise a `ValueError` unless these are images (N, 1, 28, 28), floats in [-1, 1] or bytes"
-    check_images(images, channels=(1,), side=28)
+def _check_digits(images: Any, name: str = "images", least: int = 1) -> Tensor:  # on the CPU
+    "Images (N, 1, 28, 28), floats in [-1, 1] or bytes; a `ValueError` if they aren't"
+    return check_images(images, name, channels=(1,), side=28, least=least).detach().cpu()
+
+# %% ../nbs/41_fld.ipynb #f2e827c2
+def _check_parts(reference: Any) -> None:
+    "Raise a `ValueError` for a wrong part of a reference; the statistics become float64"
+    if not isinstance(_unwrap(reference.lenet), LeNet5):
+        raise ValueError(f"lenet must be a LeNet5, not {_brief(reference.lenet)}")
+    for name, shape in dict(mean=(84,), covariance=(84, 84)).items():
+        value = _tensor(name, getattr(reference, name), torch.float64).detach().cpu()
+        if value.shape != shape:
+            raise ValueError(f"{name} must have shape {shape}, not {tuple(value.shape)}")
+        _check_finite(name, value)
+        setattr(reference, name, value)
+    if not isinstance(reference.card, dict):
+        raise ValueError(f"card must be a dict, not {_brief(reference.card)}")
+    names, bias = reference.card.get("class_names"), reference.card.get("bias")
+    if bias is not None: _real("the card's bias", bias)
+    K = _unwrap(reference.lenet).num_classes
+    are_names = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
+    if names is None or are_names and len(names) == K: return
+    raise ValueError(f"the card's class_names must be a list of {K} names, not {_brief(names)}")
 
 # %% ../nbs/41_fld.ipynb #9c947a42
 @dataclass
@@ -76,6 +102,8 @@ class Reference:
     covariance: Tensor  # (84, 84) float64
     card: dict[str, Any] = field(default_factory=dict)  # data, command, seed, accuracy, bias, …
 
+    def __post_init__(self) -> None: _check_parts(self)
+
     @torch.no_grad()
     def features(
         self,
@@ -83,9 +111,9 @@ class Reference:
         normalize_contrast: bool = False,  # stretch each image to 0 … 1
     ) -> Tensor:  # (N, 84) float64, on the CPU
         "The features of images"
-        _check_digits(images)
-        batches = (_to_unit(batch.cpu(), normalize_contrast) for batch in images.split(500))
-        return torch.cat([self.lenet.features(batch) for batch in batches])
+        images, stretch = _check_digits(images), _flag("normalize_contrast", normalize_contrast)
+        batches = (_to_unit(batch, stretch) for batch in images.split(500))
+        return torch.cat([self.lenet.features(batch).double().cpu() for batch in batches])
 
     @torch.no_grad()
     def probabilities(
@@ -93,7 +121,10 @@ class Reference:
         features: Tensor,  # (N, 84) float64
     ) -> Tensor:  # (N, K), each row with a sum of 1
         "The probability of each label"
-        return self.lenet.head(features).softmax(1)
+        x = _data("features", features)
+        if x.ndim != 2 or x.shape[1] != 84:
+            raise ValueError(f"features must have shape (N, 84), not {tuple(x.shape)}")
+        return self.lenet.head(x.to(self.lenet.head.weight)).softmax(1)
 
 # %% ../nbs/41_fld.ipynb #64665487
 def save_reference(
@@ -101,7 +132,10 @@ def save_reference(
     path: str | Path,  # NAME.safetensors
 ) -> Path:  # `path`
     "Write a reference to one safetensors file"
-    weights = reference.lenet.state_dict().items()
+    if not isinstance(reference, Reference):
+        raise ValueError(f"reference must be a Reference, not {_brief(reference)}")
+    _check_parts(reference)
+    weights = _unwrap(reference.lenet).state_dict().items()
     tensors = {f"lenet.{name}": value.float() for name, value in weights}
     tensors |= dict(mean=reference.mean, covariance=reference.covariance)
     return write_tensors(path, tensors, reference=reference.card)
@@ -109,19 +143,21 @@ def save_reference(
 # %% ../nbs/41_fld.ipynb #f9668d2c
 def _build_reference(tensors: dict[str, Tensor], card: dict[str, Any]) -> Reference:
     "Make a reference from the tensors and the card that `save_reference` wrote"
-    mean = tensors.pop("mean")
-    covariance = tensors.pop("covariance")
+    mean, covariance = tensors["mean"], tensors["covariance"]
     num_classes = len(tensors["lenet.head.bias"])
-    lenet = LeNet5(num_classes).double().eval()
-    weights = {key.removeprefix("lenet."): value for key, value in tensors.items()}
-    lenet.load_state_dict(weights)
-    return Reference(lenet, mean, covariance, card)
+    with torch.device("meta"): lenet = LeNet5(num_classes)  # draws no weights
+    weights = {key: value for key, value in tensors.items() if key not in ("mean", "covariance")}
+    weights = {key.removeprefix("lenet."): value for key, value in weights.items()}
+    lenet.load_state_dict(weights, assign=True)
+    return Reference(lenet.double().eval(), mean, covariance, card)
 
 def load_reference(
     reference: str | Path | Reference = "mnist-1",  # a name, a file, or a `Reference`
 ) -> Reference:
     "Load a reference by its name or from its file; a `Reference` is returned as it is"
-    if isinstance(reference, Reference): return reference
+    if isinstance(reference, Reference):
+        _check_parts(reference)
+        return reference
     return load_named(reference, "reference", _build_reference)
 
 # %% ../nbs/41_fld.ipynb #7e576e83
@@ -133,9 +169,10 @@ def fld(
 ) -> float:
     "The Fréchet LeNet distance from images to the real ones of a reference; warns of few images"
     reference = load_reference(reference)
-    found = mean_and_covariance(reference.features(images, normalize_contrast))
+    features = reference.features(images, normalize_contrast)
+    found = mean_and_covariance(features)
     distance = frechet_distance(*found, reference.mean, reference.covariance)
-    n = len(images)
+    n = len(features)
     if n < 10_000:
         excess = _excess(reference, n)
         warn_user(f"FLD of {n:,} images is {excess}: 10,000 are the standard")
@@ -176,10 +213,11 @@ def report(
 ) -> dict[str, Any]:  # accuracy; precision, recall, f1: lists of K; confusion: LongTensor (K, K)
     "How well the reference reads images as their labels"
     reference = load_reference(reference)
-    num_classes = reference.lenet.num_classes
-    names = reference.card.get("class_names", ())
-    labels = _check_classes(labels, len(images), num_classes, names)
-    read = reference.probabilities(reference.features(images)).argmax(1) + 1
+    num_classes = _unwrap(reference.lenet).num_classes
+    names = reference.card.get("class_names") or ()
+    features = reference.features(images)
+    labels = _check_classes(labels, len(features), num_classes, names)
+    read = reference.probabilities(features).argmax(1) + 1
     confusion = confusion_matrix(labels, read, num_classes)
     return dict(scores(confusion), confusion=confusion)
 
@@ -215,7 +253,9 @@ def _train_lenet(
     progress: bool = True,
 ) -> LeNet5:  # in float64 and eval mode
     "A LeNet that has learned to recognize the labels"
-    _check_digits(images)
+    check_counts(num_epochs=num_epochs, batch_size=batch_size)
+    lr, progress, seed = _real("lr", lr, 0), _flag("progress", progress), _whole("seed", seed, 0)
+    images = _check_digits(images)
     x = _to_unit(images).float()
     y = _check_classes(labels, len(images), num_classes) - 1
     def loss_of(i: Tensor) -> Tensor: return F.cross_entropy(lenet(_moved(x[i], 2)), y[i])
@@ -224,6 +264,8 @@ def _train_lenet(
         lenet = LeNet5(num_classes or int(y.max()) + 1)
         fit(lenet.parameters(), loss_of, len(x), num_epochs=num_epochs, batch_size=batch_size,
             lr=lr, desc="LeNet", progress=progress)
+    if not all(p.isfinite().all() for p in lenet.parameters()):
+        raise ValueError(f"the weights grew beyond all numbers: lr = {lr:g} is too large")
     return lenet.double().eval()
 
 # %% ../nbs/41_fld.ipynb #33449fac
@@ -258,12 +300,19 @@ def train_reference(
     **kwargs: Any,
 ) -> Reference:
     "Train a LeNet, and measure the statistics of the test images"
-    images, labels = train_data
-    if len(images) < 32:
-        raise ValueError(f"a reference needs at least 32 images to train on, not {len(images)}")
-    num_classes = max(int(torch.as_tensor(part).max()) for part in (labels, test_data[1]))
+    images, labels = _digits_and_labels("train_data", train_data, least=32)
+    test_images, test_labels = _digits_and_labels("test_data", test_data, least=2)
+    if not isinstance(card, (dict, type(None))):
+        raise ValueError(f"card must be a dict, not {_brief(card)}")
+    num_classes = int(torch.cat([labels, test_labels]).max())
     lenet = _train_lenet(images, labels, num_classes=num_classes, **kwargs)
-    card = dict(card or {})
-    reference = Reference(lenet, torch.empty(0), torch.empty(0), card)
-    _measure_reference(reference, images, *test_data)
+    reference = Reference(lenet, torch.zeros(84), torch.eye(84), dict(card or {}))
+    _measure_reference(reference, images, test_images, test_labels)
     return reference
+
+def _digits_and_labels(name: str, data: Any, least: int) -> tuple[Tensor, Tensor]:
+    "The images and labels of a pair; a `ValueError` if it isn't one"
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        raise ValueError(f"{name} must be a pair of images and labels, not {_brief(data)}")
+    images = _check_digits(data[0], f"images of {name}", least)
+    return images, _check_classes(data[1], len(images), None)

@@ -3,7 +3,7 @@
     python tests/mutations.py [word in the name …]
 
 For each mistake the repository is copied, the exported cell and its module are changed, and the
-notebook named with it is tested. Each notebook must pass first without a mistake. A mistake that
+notebook named with it is tested, or another one that uses the cell. Each notebook must pass first without a mistake. A mistake that
 no test catches is printed, and the exit status is 1. It takes some minutes."""
 import json
 import os
@@ -25,6 +25,7 @@ class Mutation(NamedTuple):
     old: str
     new: str
     place: str = ""  # what the cell must hold as well, where `old` alone stands in several
+    tested: str = ""  # the notebook whose tests must catch it, if not that of the cell
 
 
 MUTATIONS = [
@@ -34,6 +35,26 @@ MUTATIONS = [
     Mutation("scores: accuracy is a product", "40_metrics",
              "(right.sum() / asked.sum())", "(right.sum() * asked.sum())"),
     Mutation("scores: f1 without its factor", "40_metrics", "f1 = 2 * right", "f1 = right"),
+    Mutation("report: scores with precision and recall swapped", "40_metrics",
+             "precision=right / read, recall=right / asked",
+             "precision=right / asked, recall=right / read", tested="41_fld"),
+    Mutation("report: scores whose accuracy is a product", "40_metrics",
+             "(right.sum() / asked.sum())", "(right.sum() * asked.sum())", tested="41_fld"),
+    Mutation("report: a confusion matrix on its side", "41_fld",
+             "confusion_matrix(labels, read, num_classes)",
+             "confusion_matrix(read, labels, num_classes)"),
+    Mutation("report: precision and recall swapped", "41_fld",
+             "return dict(scores(confusion), confusion=confusion)",
+             """found = scores(confusion)
+    found["precision"], found["recall"] = found["recall"], found["precision"]
+    return dict(found, confusion=confusion)"""),
+    Mutation("report: accuracy is a number of images", "41_fld",
+             "return dict(scores(confusion), confusion=confusion)",
+             """accuracy = float(confusion.diagonal().sum() * confusion.sum())
+    return dict(scores(confusion), accuracy=accuracy, confusion=confusion)"""),
+    Mutation("report: labels counted from 0", "41_fld",
+             "reference.probabilities(features).argmax(1) + 1",
+             "reference.probabilities(features).argmax(1).clamp(min=1)", "def report("),
     Mutation("reverse_process: clip_denoised=False", "04_sampling",
              "clip_denoised: bool = True", "clip_denoised: bool = False", "def reverse_process("),
     Mutation("sample_step: clip_denoised=False", "04_sampling",
@@ -138,13 +159,18 @@ def copy_repository(folder: Path) -> None:
     for name in ("settings.ini", "README.md", "_quarto.yml"): shutil.copy(ROOT/name, folder/name)
 
 
+def tested_notebook(mutation: Mutation) -> str: return mutation.tested or mutation.notebook
+
+
 def passes(notebook: str, mutation: Mutation | None = None) -> bool:
     "Whether the tests of a notebook pass, in a copy with the mistake in it"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         copy_repository(folder)
         path = folder/"nbs"/f"{notebook}.ipynb"
-        if mutation: mutate_module(folder/PACKAGE, mutation, mutate_notebook(path, mutation))
+        if mutation:
+            changed = folder/"nbs"/f"{mutation.notebook}.ipynb"
+            mutate_module(folder/PACKAGE, mutation, mutate_notebook(changed, mutation))
         settings = dict(PYTHONPATH=str(folder), MPLBACKEND="agg", OMP_NUM_THREADS="1")
         environment = os.environ | settings
         environment.pop("DENOISING_DIFFUSION_DATA", None)
@@ -155,11 +181,11 @@ def passes(notebook: str, mutation: Mutation | None = None) -> bool:
 
 def main(words: list):
     chosen = [m for m in MUTATIONS if all(word in m.name for word in words)]
-    for notebook in dict.fromkeys(m.notebook for m in chosen):
+    for notebook in dict.fromkeys(map(tested_notebook, chosen)):
         if not passes(notebook): raise SystemExit(f"{notebook} fails without any mistake in it")
     survived = []
     for mutation in chosen:
-        survives = passes(mutation.notebook, mutation)
+        survives = passes(tested_notebook(mutation), mutation)
         print("SURVIVED" if survives else "caught  ", mutation.name, flush=True)
         if survives: survived.append(mutation.name)
     print(f"{len(chosen) - len(survived)} of {len(chosen)} caught")
