@@ -4,11 +4,15 @@ import io
 
 import numpy as np
 import pytest
+import torch
 from conftest import load_tool
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
+from safetensors.torch import save_file
 
-readme, run = load_tool("readme"), load_tool("run")
+from denoising_diffusion import files
+
+readme, run, sums = load_tool("readme"), load_tool("run"), load_tool("sums")
 
 
 def displayed(**data: str):
@@ -63,3 +67,17 @@ def test_the_readme_shows_code_and_text():
 def test_the_readme_refuses_an_image_in_an_output():
     with pytest.raises(SystemExit, match="Save it under nbs/images"):
         readme.shown(new_code_cell("plot()", outputs=[displayed(png="iVBORw0KGgo=")]))
+
+
+def test_checksums_are_added_to_old_files(tmp_path):
+    "All shipped files have checksums; adding them keeps tensors and card"
+    assert sums.main("--check") == 0
+    card, path = '{"made": "long ago", "loss": 0.5}', tmp_path/"old.safetensors"
+    save_file({"b": torch.arange(3), "a": torch.ones(2, 2)}, path, {"toy": card})
+    before, after = path.read_bytes(), sums.with_sums(path.read_bytes())
+    assert sums.files_without(tmp_path) == [path]
+    (old, data), (new, kept) = files._split(before), files._split(after)
+    assert data == kept and new["__metadata__"].pop("toy") == card
+    assert {*new.pop("__metadata__")} == {"sha256", "sha256_card"}
+    assert new == {name: part for name, part in old.items() if name != "__metadata__"}
+    assert sums.with_sums(after) == after

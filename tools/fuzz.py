@@ -151,16 +151,19 @@ def is_refusal(error: BaseException) -> bool:
     return place.filename.startswith(PACKAGE) and not starved
 
 
-def outcome(reader: Reader, path: Path, data: bytes) -> str:
-    "`read`, `refused`, or what went wrong, which starts with FAILED"
+def outcome(reader: Reader, path: Path, data: bytes, show: bool = False) -> str:
+    "`read`, `refused`, or what went wrong, which starts with FAILED; `show` prints the error"
     path.write_bytes(data)
     start, before = time.perf_counter(), peak_memory()
+    signal.signal(signal.SIGALRM, stop)
+    warnings.simplefilter("ignore")
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
         wrong = reader.judge(reader.read(path), data)
         result = f"FAILED: {wrong}" if wrong else "read"
     except TooLong: result = "FAILED: too long"
     except Exception as error:
+        if show: traceback.print_exc()
         result = "refused" if is_refusal(error) else f"FAILED: {type(error).__name__}: {error}"
     finally: signal.setitimer(signal.ITIMER_REAL, 0)
     if time.perf_counter() - start > SECONDS: return "FAILED: too long"
@@ -176,15 +179,15 @@ def limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
-def fuzz(name: str, numbers: range, seed: int, folder: Path) -> Iterator[tuple[int, str, bytes]]:
+def fuzz(
+    name: str, numbers: range, seed: int, folder: Path, show: bool = False,
+) -> Iterator[tuple[int, str, bytes]]:
     "Number, outcome and bytes of each input"
     chosen = READERS[name](folder)
     path = folder/f"input{chosen.suffix}"
-    warnings.simplefilter("ignore")
-    signal.signal(signal.SIGALRM, stop)
     for number in numbers:
         data = damaged(chosen, seed, number)
-        yield number, outcome(chosen, path, data), data
+        yield number, outcome(chosen, path, data, show), data
 
 
 READERS: dict[str, Callable[[Path], Reader]] = {}
@@ -340,14 +343,13 @@ def main(*arguments: str) -> int:
     parser.add_argument("--only", type=int, help="the number of one input to read again")
     parser.add_argument("--keep", type=Path, help="a folder for the inputs that failed")
     options = parser.parse_args(arguments or None)
-    numbers = range(options.n)
-    if options.only is not None: numbers = range(options.only, options.only + 1)
-    faulthandler.enable()
-    limit_memory()
+    numbers, single = range(options.n), options.only is not None
+    if single: numbers = range(options.only, options.only + 1)
     counts: Counter[str] = Counter()
     start, before, failures = time.perf_counter(), peak_memory(), 0
     with tempfile.TemporaryDirectory(dir=FAST if FAST.is_dir() else None) as folder:
-        for number, found, data in fuzz(options.reader, numbers, options.seed, Path(folder)):
+        inputs = fuzz(options.reader, numbers, options.seed, Path(folder), show=single)
+        for number, found, data in inputs:
             counts[found.split(":")[0]] += 1
             if not found.startswith("FAILED"): continue
             failures += 1
@@ -358,8 +360,12 @@ def main(*arguments: str) -> int:
     gc.collect()
     seconds, grown = time.perf_counter() - start, peak_memory() - before
     shown = ", ".join(f"{count:,} {found}" for found, count in sorted(counts.items()))
-    print(f"{options.reader}, seed {options.seed}: {shown}; {seconds:.0f} s, {grown} MB of memory")
+    print(f"{options.reader}, seed {options.seed}: {counts.total():,} inputs, {shown}; "
+          f"{seconds:.0f} s, {grown} MB of memory")
     return failures
 
 
-if __name__ == "__main__": sys.exit(min(main(), 1))
+if __name__ == "__main__":
+    faulthandler.enable()
+    limit_memory()
+    sys.exit(min(main(), 1))
