@@ -19,7 +19,10 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 
 from .data import check_images, to_floats
-from .checks import warn_user
+from denoising_diffusion.checks import (
+    _brief, check_counts, _evaluating, _flag, _holds_whole, _listed, _real, _tensor, warn_user,
+    _whole,
+)
 from .files import load_named, write_tensors
 from denoising_diffusion.metrics import (
     Match, frechet_distance, mean_and_covariance, nearest_neighbors,
@@ -30,6 +33,23 @@ from .training import fit
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 else: Figure = Any  # loaded only when something is drawn
+
+# %% ../nbs/42_features.ipynb #cfed32f5
+def _check_channels(channels: Any) -> list[int]:
+    "Numbers of channels as a list of ints; a `ValueError` unless there are 1 to 16 of them"
+    counts = [_whole("channels", count, 1, 4096) for count in _listed("channels", channels)]
+    if 1 <= len(counts) <= 16: return counts
+    raise ValueError(f"channels must have 1 to 16 entries, not {len(counts)}")
+
+def _check_input(encoder: Any, x: Any) -> Tensor:
+    "x in the dtype of the weights; a `ValueError` unless it is a batch of images in color"
+    x = _tensor("x", x)
+    if x.ndim != 4 or x.shape[1] != 3 or min(x.shape[2:]) < 16 or not x.is_floating_point():
+        wanted = "(N, 3, H, W) with H and W from 16 on"
+        raise ValueError(f"x must hold floats {wanted}, not {_brief(x)}")
+    if encoder.training and len(x) < 2:
+        raise ValueError("in train mode x must hold at least 2 images: call .eval() first")
+    return x.to(encoder.proj.weight)
 
 # %% ../nbs/42_features.ipynb #e254fdcd
 def _halving(c_in: int, c_out: int, kernel_size: int) -> list[nn.Module]:
@@ -49,6 +69,8 @@ class Encoder(nn.Module):
         channels: tuple[int, ...] = (32, 64, 96, 128),  # of each convolution
     ):
         super().__init__()
+        num_features = _whole("num_features", num_features, 1, 4096)
+        channels = _check_channels(channels)
         layers = _halving(3, channels[0], kernel_size=5)
         for c_in, c_out in pairwise(channels): layers += _halving(c_in, c_out, kernel_size=3)
         self.backbone = nn.Sequential(*layers)
@@ -62,7 +84,7 @@ class Encoder(nn.Module):
         x: Tensor,  # (N, 3, H, W) in [-1, 1], H and W at least 16
     ) -> Tensor:  # (N, num_features)
         "The whitened features"
-        found = self.backbone(x)
+        found = self.backbone(_check_input(self, x))
         pooled = torch.cat([found.mean((2, 3)), found.amax((2, 3))], 1)
         return (self.proj(pooled) - self.mean) @ self.whitening
 
@@ -73,16 +95,20 @@ def features(
     images: Tensor,  # (N, 3, H, W), floats in [-1, 1] or bytes, H and W at least 16
 ) -> Tensor:  # (N, num_features) float64, on the CPU
     "The features of images; values outside [-1, 1] are clamped"
-    check_images(images, channels=(3,), least_side=16)
-    return _features(self, images)
+    return _features(self, _colored("images", images))
+
+def _colored(name: str, images: Any, least: int = 1) -> Tensor:
+    "`images` as a tensor; a `ValueError` unless they are in color, with sides from 16 on"
+    return check_images(images, name, least=least, channels=(3,), least_side=16).detach().cpu()
 
 @torch.no_grad()
 def _features(encoder: Encoder, images: Tensor) -> Tensor:
     "The features of images that are checked already"
     found = []
-    for batch in images.split(250):
-        x = to_floats(batch.detach().cpu(), torch.float64)
-        found.append(encoder(x.clamp(-1, 1)))
+    with _evaluating(encoder):
+        for batch in images.split(250):
+            x = to_floats(batch, torch.float64).clamp(-1, 1)
+            found.append(encoder(x).double().cpu())
     return torch.cat(found)
 
 # %% ../nbs/42_features.ipynb #5c5bf5a3
@@ -168,10 +194,10 @@ def train_encoder(
     progress: bool = True,
 ) -> Encoder:  # in float64 and eval mode
     "An encoder that has learned to recognize images by two views of each (arXiv 2002.05709)"
-    x = to_floats(check_images(images, least=32, channels=(3,), least_side=16))
-    if groups is not None and len(groups) != len(x):
-        raise ValueError(f"groups must have one entry for each of {len(x)} images, "
-                         f"not {len(groups)}")
+    x = to_floats(_colored("images", images, least=32), torch.float32)
+    if groups is not None: groups = _check_groups(groups, len(x))
+    check_counts(num_epochs=num_epochs, batch_size=batch_size)
+    lr, progress, seed = _real("lr", lr, 0), _flag("progress", progress), _whole("seed", seed, 0)
     def loss_of(i: Tensor) -> Tensor:
         views = [_random_views(x[i]) for _ in range(2)]
         found = encoder(torch.cat(views))
@@ -184,7 +210,18 @@ def train_encoder(
         parameters = [*encoder.parameters(), *head.parameters()]
         fit(parameters, loss_of, len(x), num_epochs=num_epochs, batch_size=batch_size, lr=lr,
             optimizer=_AdamW, least=min(32, batch_size), desc="encoder", progress=progress)
+    if not all(p.isfinite().all() for p in encoder.parameters()):
+        raise ValueError(f"the weights grew beyond all numbers: lr = {lr:g} is too large")
     return _fit_whitening(encoder, x)
+
+def _check_groups(groups: Any, n: int) -> Tensor:
+    "`groups` as a tensor; a `ValueError` unless it holds a whole number for each of n images"
+    numbers = _tensor("groups", groups).cpu()
+    if numbers.shape != (n,):
+        raise ValueError(f"groups must have one entry for each of {n} images, "
+                         f"not shape {tuple(numbers.shape)}")
+    if _holds_whole(numbers): return numbers
+    raise ValueError(f"groups must hold whole numbers, not {numbers.dtype}")
 
 # %% ../nbs/42_features.ipynb #1e8b714c
 def save_encoder(
@@ -192,6 +229,8 @@ def save_encoder(
     path: str | Path,  # NAME.safetensors
 ) -> Path:  # `path`
     "Write an encoder and its card to one safetensors file, in float32"
+    if not isinstance(encoder, Encoder):
+        raise ValueError(f"encoder must be an Encoder, not {_brief(encoder)}")
     tensors = encoder.state_dict()
     for name, value in tensors.items():
         if value.is_floating_point(): tensors[name] = value.float().contiguous()
@@ -204,10 +243,11 @@ def _build_encoder(tensors: dict[str, Tensor], card: dict[str, Any]) -> Encoder:
     convs = [key for key, value in tensors.items() if value.ndim == 4]
     channels = tuple(len(tensors[key]) for key in sorted(convs, key=place))
     num_features = len(tensors["mean"])
-    encoder = Encoder(num_features, channels).double().eval()
-    encoder.load_state_dict(tensors)
+    with torch.device("meta"): encoder = Encoder(num_features, channels)  # draws no weights
+    encoder.load_state_dict(tensors, assign=True)
+    if not isinstance(card, dict): raise ValueError(f"its card is {_brief(card)}, not a dict")
     encoder.card = card
-    return encoder
+    return encoder.double().eval()
 
 def load_encoder(
     encoder: str | Path | Encoder = "pokemon-1",  # a name, a file, or an `Encoder`
@@ -217,13 +257,11 @@ def load_encoder(
     return load_named(encoder, "encoder", _build_encoder)
 
 # %% ../nbs/42_features.ipynb #88bb4682
-def _check_pair(images: Tensor, others: Tensor, name: str, least: int = 1) -> None:
-    "Raise a `ValueError` unless both are images in color, of one size"
-    check_images(images, least=least, channels=(3,), least_side=16)
-    check_images(others, name, least=least, channels=(3,), least_side=16)
-    if images.shape[1:] != others.shape[1:]:
-        size, other_size = (tuple(x.shape[1:]) for x in (images, others))
-        raise ValueError(f"both must be of one size, not {size} and {other_size}")
+def _same_size(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    "Both batches of images; a `ValueError` unless they are of one size"
+    if x.shape[1:] == y.shape[1:]: return x, y
+    size, other_size = (tuple(images.shape[1:]) for images in (x, y))
+    raise ValueError(f"both must be of one size, not {size} and {other_size}")
 
 def picture_distance(
     images: Tensor,  # (N, 3, H, W), floats in [-1, 1] or bytes
@@ -232,21 +270,20 @@ def picture_distance(
 ) -> float:
     "The Fréchet distance from real images in an encoder's features; warns if a set is small"
     encoder = load_encoder(encoder)
-    _check_pair(images, real, "real", least=2)
-    few = min(len(images), len(real))
+    x, y = _same_size(_colored("images", images, least=2), _colored("real", real, least=2))
+    few = min(len(x), len(y))
     enough = 8 * len(encoder.mean)
     if few < enough:
         warn_user(f"with {few:,} < {enough:,} images the Fréchet distance is strongly biased: "
                   "compare it with that of as many real images")
-    features, real_features = _features(encoder, images), _features(encoder, real)
+    features, real_features = _features(encoder, x), _features(encoder, y)
     drawn = mean_and_covariance(features)
     return frechet_distance(*drawn, *mean_and_covariance(real_features))
 
 # %% ../nbs/42_features.ipynb #29904289
 def _to_range(images: Tensor) -> Tensor:
     "Images as float32 on the CPU, clamped to [-1, 1]"
-    x = to_floats(images.detach().cpu(), torch.float32)
-    return x.clamp(-1, 1)
+    return to_floats(images, torch.float32).clamp(-1, 1)
 
 def nearest_images(
     images: Tensor,  # (N, 3, H, W), floats in [-1, 1] or bytes
@@ -256,10 +293,14 @@ def nearest_images(
     mirrored: bool = True,  # compare with the mirror images of `others` as well
 ) -> dict[str, Match]:  # "pixels": root-mean-square differences, 0 … 2; "features": Euclidean
     "For each image the nearest of `others`, in pixels and in features"
-    encoder = load_encoder(encoder)
-    _check_pair(images, others, "others")
-    x = _to_range(images)
-    y = _to_range(others)
+    x, y = _same_size(_colored("images", images), _colored("others", others))
+    return _find_nearest(x, y, load_encoder(encoder), _flag("mirrored", mirrored))
+
+def _find_nearest(
+    images: Tensor, others: Tensor, encoder: Encoder, mirrored: bool = True,
+) -> dict[str, Match]:
+    "`nearest_images`, for arguments that have been checked"
+    x, y = _to_range(images), _to_range(others)
     sets = (x, y, y.flip(-1) if mirrored else y)
     scale = math.sqrt(x[0].numel())
     pixels = nearest_neighbors(*(v.flatten(1) / scale for v in sets))
@@ -281,8 +322,9 @@ def nearest_panel(
     size: float = 1.0,  # width of an image in inches
 ) -> "Figure":
     "Samples in a row, and below each the nearest training image in pixels and in features"
-    found = nearest_images(samples, train, encoder)
-    x, y = (to_floats(v.detach().cpu()) for v in (samples, train))
+    x, y = _same_size(_colored("samples", samples), _colored("train", train))
+    found = _find_nearest(x, y, load_encoder(encoder))
+    x, y = to_floats(x), to_floats(y)
     rows = [x]
     titles = ["sample"] * len(x)
     for way, match in found.items():
@@ -310,14 +352,12 @@ def memorization_rate(
     quantile: float = 0.01,  # this quantile of the held-out images' distances is the bound
 ) -> dict[str, float]:  # "pixels" and "features": shares in 0 … 1
     "The share of samples nearer to a training image than nearly all held-out images are"
-    if not 0 < quantile < 1:
-        raise ValueError(f"quantile must lie between 0 and 1, not {quantile}")
-    least = math.ceil(1 / quantile)
-    check_images(held_out, "held_out", least=least, channels=(3,), least_side=16)
-    check_images(samples, "samples", channels=(3,), least_side=16)
-    both = torch.cat([_to_range(held_out), _to_range(samples)])
-    found = nearest_images(both, train, encoder)
-    n = len(held_out)
+    quantile = _real("quantile", quantile, 1e-6, 1 - 1e-6)
+    apart = _colored("held_out", held_out, least=math.ceil(1 / quantile))
+    x, y = _same_size(_colored("samples", samples), _colored("train", train))
+    both = torch.cat([*map(_to_range, _same_size(apart, x))])
+    found = _find_nearest(both, y, load_encoder(encoder))
+    n = len(apart)
     return {way: _share_nearer(match.distance, n, quantile) for way, match in found.items()}
 
 # %% ../nbs/42_features.ipynb #71c81e60
@@ -343,6 +383,12 @@ def _mean_colors(x: Tensor) -> float:
 
 def _share(mask: Tensor) -> float: return mask.double().mean().item()
 
+def _check_color(color: Any) -> list[float]:
+    "A color as red, green and blue; a `ValueError` unless it is three numbers in [-1, 1]"
+    numbers = [_real("background", number, -1, 1) for number in _listed("background", color)]
+    if len(numbers) == 3: return numbers
+    raise ValueError(f"background must be three numbers in -1 … 1, not {_brief(color)}")
+
 # %% ../nbs/42_features.ipynb #92903218
 def color_statistics(
     images: Tensor,  # (N, 3, H, W), floats in [-1, 1] or bytes
@@ -351,9 +397,9 @@ def color_statistics(
     num_hues: int = 12,
 ) -> dict[str, Any]:  # mean, deviation (3,); ground, nearly, chroma; hues (num_hues,); colors
     "Statistics of the colors of images"
-    check_images(images, channels=(3,), least_side=16)
-    x = _to_range(images)
-    color = torch.tensor(background).view(1, 3, 1, 1)
+    x = _to_range(_colored("images", images))
+    num_hues = _whole("num_hues", num_hues, 1, 3600)
+    color = torch.tensor(_check_color(background)).view(1, 3, 1, 1)
     away = (x - color).abs().amax(1)  # (N, H, W), 0 … 2
     ink = away > 0.3
     ground = away <= 0.05
@@ -367,6 +413,20 @@ def color_statistics(
     found["chroma"] = (chroma.sum() / num_ink).item()
     found["hues"] = _hue_shares(unit, chroma, num_hues)
     return found | dict(colors=_mean_colors(x))
+
+# %% ../nbs/42_features.ipynb #3f4a358f
+_lengths = dict(mean=3, deviation=3, ground=1, nearly=1, chroma=1, hues=12, colors=1)
+
+def _check_statistics(name: str, value: Any) -> dict[str, Any]:
+    "The statistics of a set; a `ValueError` unless it holds images, or their statistics"
+    if not isinstance(value, dict): return color_statistics(value)
+    for entry, length in _lengths.items():
+        given = value.get(entry)
+        numbers = given if isinstance(given, list) else [given]
+        for number in numbers: _real(f"{name}[{entry!r}]", number)
+        if len(numbers) == length: continue
+        raise ValueError(f"{name}[{entry!r}] must hold {length} numbers, not {len(numbers)}")
+    return value
 
 # %% ../nbs/42_features.ipynb #5888645d
 _color_rows = {  # title: the name in the statistics, and the format
@@ -394,7 +454,8 @@ def color_table(
     **sets: Tensor | dict[str, Any],  # by name: images (N, 3, H, W), or their `color_statistics`
 ) -> str:  # Markdown
     "The colors of some sets of images, side by side"
-    found = [color_statistics(x) if isinstance(x, Tensor) else x for x in sets.values()]
+    if not sets: raise ValueError("color_table needs at least one set of images, as name=images")
+    found = [_check_statistics(name, value) for name, value in sets.items()]
     columns = [_with_thirds(statistics) for statistics in found]
     rows = [["", *sets], ["---"] * (len(sets) + 1)]
     for title, (name, form) in _color_rows.items():

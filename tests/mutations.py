@@ -3,8 +3,9 @@
     python tests/mutations.py [word in the name …]
 
 For each mistake the repository is copied, the exported cell and its module are changed, and the
-notebook named with it is tested, or another one that uses the cell. Each notebook must pass first without a mistake. A mistake that
-no test catches is printed, and the exit status is 1. It takes some minutes."""
+notebook named with it is tested, or another one that uses the cell. Each notebook must pass first
+without a mistake. A mistake that no test catches is printed, and the exit status is 1. It takes
+some minutes."""
 import json
 import os
 import shutil
@@ -61,18 +62,17 @@ MUTATIONS = [
              "clip_denoised: bool = True", "clip_denoised: bool = False", "def sample_step("),
     Mutation("Step: x with the estimate of the step before", "04_sampling",
              """
-    for t, s in _progress_bar([*pairwise(times)], progress):
+    for t, s in _with_bar([*pairwise(times)], progress):
         x_start = predict(x, t)
         if s < t: yield Step(t, x, x_start)
 """, """
     x_start = x
-    for t, s in _progress_bar([*pairwise(times)], progress):
+    for t, s in _with_bar([*pairwise(times)], progress):
         before, x_start = x_start, predict(x, t)
         if s < t: yield Step(t, x, before)
 """),
     Mutation("SeededNoise: start is ignored", "04_sampling",
-             "self.seed, self.start = int(seed), int(start)",
-             "self.seed, self.start = int(seed), 0"),
+             'self.start = _whole("start", start, least=0)', "self.start = 0"),
     Mutation("SeededNoise: all blocks are alike", "04_sampling",
              "np.random.SeedSequence((self.seed, block))", "np.random.SeedSequence(self.seed)"),
     Mutation("ddim_rule: eta", "05_ddim", "eta: float = 0.0", "eta: float = 0.5", "def ddim_rule("),
