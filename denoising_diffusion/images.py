@@ -62,7 +62,7 @@ def flatten_image(
 
 # %% ../nbs/23_images.ipynb #f4a2a397
 def _foreground(pixels: np.ndarray, tolerance: int) -> np.ndarray:  # (H, W) bool
-    "The pixels of RGBA (H, W, 4) that aren't transparent or, if all are opaque, aren't backdrop"
+    "Which pixels are the subject: the opaque ones, or those unlike the backdrop if all are opaque"
     alpha = pixels[..., 3]
     if alpha.min() <= tolerance: return alpha > tolerance
     rgb = pixels[..., :3].astype(np.int16)

@@ -176,7 +176,7 @@ def _finetuned_diffusion(
     model: str,  # a model of the package, a .safetensors file or a checkpoint
     size: int | None = None,
     dropout: float | None = None,
-    **chosen: Any,  # other options; all are refused, as the network exists
+    **chosen: Any,  # options of a new network; refused here, because the trained one can't change
 ) -> GaussianDiffusion:
     "A trained diffusion to fine-tune, or a `ValueError` if it doesn't fit the options"
     if chosen:
@@ -215,7 +215,7 @@ def find_recipe(
     seed: int | None = None,  # of the random initial weights; None: don't seed
     # options of `train` that replace those of the recipe; a None keeps the recipe's
     settings: dict[str, Any] | None = None,
-    **options: Any,  # of `_folder_recipe`; None means its default
+    **options: Any,  # for a folder: crop, finetune, size, channels, prediction, dropout
 ) -> Recipe:
     "The recipe of that name, or the one for a folder of images"
     if seed is not None: torch.manual_seed(seed)

@@ -107,7 +107,7 @@ def resolve_sampling(
     *,
     rule: Callable | str | None = None,  # a rule, or a name in `samplers`; as the card says if None
     sampling_timesteps: int | Sequence[int] | None = None,  # 1 … T steps, or the times
-    eta: float | None = None,  # share of fresh noise, 0 … 1; only with the name of a sampler
+    eta: float | None = None,  # share of fresh noise, 0 … 1; not if `rule` is a function
     spacing: float | None = None,  # of the times, see `time_grid`
     guidance_scale: float | None = None,  # w; as the card says if None
 ) -> dict[str, Any]:  # rule, sampling_timesteps and guidance_scale, for `reverse_process`
@@ -158,12 +158,13 @@ def _part_of(
 def sample(
     diffusion: GaussianDiffusion,
     n: int,  # number of samples
-    labels: Labels | None = None,  # one, or n: names or numbers 0 … K (the digit 7 is "7" or 8)
+    # one label for all, or n labels: class names or numbers 0 … K (the digit 7 is "7" or 8)
+    labels: Labels | None = None,
     *,
-    seed: int = 0,  # at least 0; a sample depends on it and on the sample's index alone
+    seed: int = 0,  # at least 0; a sample's noise depends only on it and on the sample's index
     rule: Callable | str | None = None,  # a rule, or a name in `samplers`; as the card says if None
     sampling_timesteps: int | Sequence[int] | None = None,  # 1 … T steps, or the times
-    eta: float | None = None,  # share of fresh noise, 0 … 1; only with the name of a sampler
+    eta: float | None = None,  # share of fresh noise, 0 … 1; not if `rule` is a function
     spacing: float | None = None,  # of the times, see `time_grid`
     guidance_scale: float | None = None,  # w; as the card says if None
     clip_denoised: bool = True,  # clamp x̂_0 to [-1, 1] at each step
