@@ -175,7 +175,7 @@ def _check_length(x: Tensor, n: int | None = None) -> Tensor:
 # %% ../nbs/22_data.ipynb #7c9fef9d
 @dataclass
 class Batches:
-    "Batches (x,) or (x, labels) of data, x as floats; torch's global generator shuffles them"
+    "Data in batches (x,) or (x, labels), x as floats; torch's global generator shuffles them"
     data: Tensor | tuple[Tensor, ...] | list[Tensor] | DataLoader[Any]  # x, (x, labels), or loader
     batch_size: int = 256  # not used with a DataLoader, which has its own
     device: torch.device | None = None  # of the batches; by default that of the data
@@ -247,6 +247,7 @@ def _convolution_seconds(dtype: torch.dtype) -> float:
 @cache
 def _is_cpu_fast() -> bool:
     "Whether bfloat16 takes at most twice float32's time on the CPU"
+    # without instructions for bfloat16 it would take many times as long, so twice is a safe limit
     full = min(_convolution_seconds(torch.float32) for _ in range(5))
     half = min(_convolution_seconds(torch.bfloat16) for _ in range(5))
     return half < 2 * full
@@ -303,8 +304,8 @@ def check_images(
     least_side: int = 1,  # smallest height and width in pixels
     least: int = 1,  # smallest number of images
     in_range: bool = True,  # refuse floats that are not finite, or far outside [-1, 1]?
-) -> Tensor:  # `images`, also if they came as an array or a list
-    "`images` as a tensor; a `ValueError` if they aren't images of the given kind"
+) -> Tensor:  # `images` as a tensor; arrays and lists are converted
+    "Check images, with a `ValueError` if they aren't of the given kind"
     images = _tensor(name, images)
     _check_limits(channels, side, least_side=least_side, least=least)
     if not _has_shape(images, channels, side, least_side):

@@ -30,7 +30,7 @@ def split_labels(data: Tensor | tuple[Tensor, ...] | list[Tensor]) -> tuple[Tens
 
 @dataclass
 class Batches:
-    """Batches (x,) or (x, labels) of data, x as floats; torch's global generator shuffles them"""
+    """Data in batches (x,) or (x, labels), x as floats; torch's global generator shuffles them"""
     data: Tensor | tuple[Tensor, ...] | list[Tensor] | DataLoader[Any]
     batch_size: int = 256
     device: torch.device | None = None
@@ -54,7 +54,7 @@ def is_bf16_fast(device: torch.device | str='cpu') -> bool:
     """Whether to use bfloat16: on any GPU, and on a CPU where it takes at most twice float32's time"""
 
 def check_images(images: Tensor, name: str='images', *, channels: tuple[int, ...]=(1, 3), side: int | None=None, least_side: int=1, least: int=1, in_range: bool=True) -> Tensor:
-    """`images` as a tensor; a `ValueError` if they aren't images of the given kind"""
+    """Check images, with a `ValueError` if they aren't of the given kind"""
 
 def read_idx(path: str | Path, ndim: int | None=None) -> Tensor:
     """The content of an IDX file of unsigned bytes; a `ValueError` says what is wrong with a file"""

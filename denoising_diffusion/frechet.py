@@ -175,14 +175,14 @@ def fld(
     n = len(features)
     if n < 10_000:
         excess = _excess(reference, n)
-        warn_user(f"FLD of {n:,} images is {excess}: 10,000 are the standard")
+        warn_user(f"FLD of {n:,} images is {excess}; measure 10,000")
     return distance
 
 def _excess(reference: Reference, n: int) -> str:
     "By how much the distance of n images is too large, for a message"
     bias = reference.card.get("bias")
     if n < 500 or bias is None: return "far too large"
-    return f"too large, for real images by about {bias / n:.2g}"
+    return f"too large (by about {bias / n:.2g} for real images)"
 
 # %% ../nbs/41_fld.ipynb #cda43d7b
 def _measure_bias(
@@ -192,7 +192,7 @@ def _measure_bias(
     repeats: int = 10,
     seed: int = 0,
 ) -> float:
-    "The b for which the distance of N images is too large by b/N, by least squares"
+    "b, fitted by least squares: the distance of N images is too large by b/N"
     generator = torch.Generator().manual_seed(seed)
     def distance(n: int) -> float:
         order = torch.randperm(len(features), generator=generator)
@@ -208,7 +208,7 @@ def _measure_bias(
 # %% ../nbs/41_fld.ipynb #f85c2401
 def report(
     images: Tensor,  # (N, 1, 28, 28), floats in [-1, 1] or bytes
-    labels: Labels,  # the right ones: N of 1 … K, or class names of the reference
+    labels: Labels,  # the right labels, N of them: numbers 1 … K, or class names of the reference
     reference: str | Path | Reference = "mnist-1",  # a name, a file, or a `Reference`
 ) -> dict[str, Any]:  # accuracy; precision, recall, f1: lists of K; confusion: LongTensor (K, K)
     "How well the reference reads images as their labels"
