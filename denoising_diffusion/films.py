@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from importlib import resources
 from itertools import chain
-from numbers import Integral
 from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
@@ -23,16 +22,18 @@ from typing import Any, NamedTuple
 from fastcore.basics import patch
 from torch import Tensor
 
-from .checks import check_counts
+from denoising_diffusion.checks import (
+    _brief, check_timesteps, _listed, _points, _real, _tensor, _whole,
+)
 from .schedules import cumulate_alphas, schedules
-from .diffusion import GaussianDiffusion
+from .diffusion import _check_diffusion, GaussianDiffusion
 from .guidance import cycle_labels
 from denoising_diffusion.sampling import (
     SeededNoise, Step, _find_rule, _reset, _resolve_times, reverse_process,
 )
 from .samplers import _are_times, resolve_sampling
-from .files import write_file
-from .data import to_floats
+from .files import _as_path, write_file
+from .data import check_images, to_floats
 from denoising_diffusion.plots import (
     _check_steps, image_grid, new_figure, plot_points, points_frames,
 )
@@ -55,7 +56,7 @@ def _draw_pairs(
     ncols: int | None,  # images: how many in a row
 ) -> list[Any]:  # PIL images
     "x on the left and x_start on the right, one image for each step"
-    if steps[0].x.ndim == 2:
+    if _tensor("x", steps[0].x).ndim == 2:
         frames = points_frames(steps, data=data, labels=labels, titles=False)
         return [frame.quantize(64, dither=0) for frame in frames]  # few colors, smaller files
     draw = partial(image_grid, ncols=ncols, pad=1)
@@ -65,6 +66,7 @@ def _draw_pairs(
 def _describe_time(diffusion: GaussianDiffusion | None, t: int) -> str:
     "A caption: t, ᾱ_t and the signal-to-noise ratio ᾱ_t/(1 − ᾱ_t)"
     if diffusion is None: return f"t = {t}"
+    t = check_timesteps(t, 1, diffusion.num_timesteps)
     abar = float(cumulate_alphas(diffusion.betas64)[t])
     snr = f"{abar / (1 - abar):.3g}" if abar < 1 else "∞"
     return f"t = {t}, ᾱ = {abar:.3g}, signal to noise = {snr}"
@@ -86,6 +88,26 @@ class Film(NamedTuple):
 
     def __repr__(self) -> str: return f"Film({self.title!r}, {len(self.pictures)} pictures)"
 
+# %% ../nbs/50_films.ipynb #1f39efa5
+def _text(name: str, value: Any) -> str:
+    "`value`, or a `ValueError` unless it is a text"
+    if isinstance(value, str): return value.encode(errors="replace").decode()
+    raise ValueError(f"{name} must be a text, not {_brief(value)}")
+
+def _texts(name: str, values: Any) -> tuple[str, ...]:
+    return tuple(_text(name, value) for value in _listed(name, values))
+
+def _check_film(film: Any) -> None:
+    "Raise a `ValueError` unless this is a film with a caption for each of its PNG files"
+    if not isinstance(film, Film): raise ValueError(f"film must be a Film, not {_brief(film)}")
+    pictures, captions = _listed("pictures", film.pictures), _texts("captions", film.captions)
+    if not pictures or not all(isinstance(picture, bytes) for picture in pictures):
+        raise ValueError("a film's pictures must be PNG files, as bytes, and at least one")
+    if len(captions) != len(pictures):
+        raise ValueError(f"{len(pictures)} pictures need as many captions, not {len(captions)}")
+    _text("title", film.title)
+    _texts("headings", film.headings)
+
 # %% ../nbs/50_films.ipynb #0888e95b
 def _to_png(picture: Any) -> bytes:
     "The PNG file of a PIL image or a matplotlib figure"
@@ -95,14 +117,6 @@ def _to_png(picture: Any) -> bytes:
     return buffer.getvalue()
 
 # %% ../nbs/50_films.ipynb #f29afac2
-def _check_estimates(steps: Iterable[Step]) -> list[Step]:
-    "The steps as a list; raises a `ValueError` if there are none, or if one has no x̂_0"
-    steps = _check_steps(steps)
-    for step in steps:
-        if hasattr(step, "x_start"): continue
-        raise ValueError(f"steps must have .t, .x and .x_start, as a Step has, unlike {step!r}")
-    return steps
-
 def make_film(
     steps: Iterable[Step],  # of a reverse process, or any objects with .t, .x and .x_start
     diffusion: GaussianDiffusion | None = None,  # for ᾱ and the signal-to-noise ratio in captions
@@ -114,10 +128,13 @@ def make_film(
     ncols: int | None = None,  # images: how many in a row
 ) -> Film:
     "A film of a trajectory: each x_t beside the x̂_0 estimated from it"
-    steps = _check_estimates(steps)
-    pictures = [_to_png(picture) for picture in _draw_pairs(steps, data, labels, ncols)]
+    if diffusion is not None: _check_diffusion(diffusion)
+    title, headings = _text("title", title), _texts("headings", headings)
+    steps = _check_steps(steps)
     captions = [_describe_time(diffusion, step.t) for step in steps]
-    return Film(pictures, captions, title, headings, pixelated=steps[0].x.ndim == 4)
+    pictures = [_to_png(picture) for picture in _draw_pairs(steps, data, labels, ncols)]
+    is_pixelated = _tensor("x", steps[0].x).ndim == 4
+    return Film(pictures, captions, title, headings, is_pixelated)
 
 # %% ../nbs/50_films.ipynb #911a4d8d
 @lru_cache
@@ -149,6 +166,7 @@ def _to_json(content: dict[str, Any]) -> str:
 @patch
 def to_html(self: Film) -> str:
     "Self-contained HTML: the images, with slider, play button, loop and speed"
+    _check_film(self)
     pictures = [base64.b64encode(picture).decode() for picture in self.pictures]
     content = _to_json(dict(pictures=pictures, captions=self.captions, title=self.title))
     digest = hashlib.sha1(content.encode()).hexdigest()
@@ -174,18 +192,24 @@ def save(
     path: str | Path,  # ends in .html
 ) -> Path:
     "Write a film as a page that opens in any browser, offline"
-    if Path(path).suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"the file name must end in .html, not {Path(path).name!r}")
+    path = _as_path("path", path)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"the file name must end in .html, not {path.name!r}")
     title = html.escape(self.title)
     page = _page.substitute(title=title, film=self.to_html())
     return write_file(path, lambda p: p.write_text(page, encoding="utf-8"))
 
 # %% ../nbs/50_films.ipynb #ca80f419
-def _sample_count(diffusion: GaussianDiffusion, n: int | None) -> int:
+def _find_model(model: Any) -> GaussianDiffusion:
+    "`find_diffusion`; a `ValueError` if a film can't show what the model draws"
+    diffusion = find_diffusion(model)
+    shape = diffusion.data_shape
+    if shape == (2,) or len(shape) == 3 and shape[0] in (1, 3): return diffusion
+    raise ValueError(f"a film shows points (2,) or images (1 or 3, H, W), not data of shape {shape}")
+
+def _sample_count(diffusion: GaussianDiffusion, n: Any) -> int:
     "`n`, by default 500 for points and 16 for images"
-    if n is not None:
-        check_counts(n=n)
-        return n
+    if n is not None: return _whole("n", n, 1, 100_000)
     if len(diffusion.data_shape) == 1: return 500
     return 16
 
@@ -197,12 +221,13 @@ def _choose_labels(
     "The labels of n samples"
     if isinstance(label, str): return diffusion._resolve_labels(label, n)
     K = diffusion.num_classes or 0
-    whole = isinstance(label, Integral) and not isinstance(label, bool)
-    if not whole or not -1 <= label <= K:
-        raise ValueError(f"label must be a class name or lie in -1 … {K} (-1: all in turn, "
-                         f"0: none; this model has {K} classes), not {label!r}")
+    try: number = _whole("label", label, -1, K)
+    except ValueError:
+        wanted = f"be a class name or lie in -1 … {K} (-1: all in turn, 0: none"
+        known = f"this model has {K} classes"
+        raise ValueError(f"label must {wanted}; {known}), not {_brief(label)}") from None
     if not K: return None
-    asked = [*range(1, K + 1)] if label < 0 else [int(label)]
+    asked = [*range(1, K + 1)] if number < 0 else [number]
     return diffusion._resolve_labels(cycle_labels(asked, n), n)
 
 # %% ../nbs/50_films.ipynb #a34d38c3
@@ -275,6 +300,10 @@ def _describe_process(
 # %% ../nbs/50_films.ipynb #f4115e5b
 def _silently(steps: Iterable[Step], total: int) -> Iterable[Step]: return steps
 
+def _check_progress(progress: Any) -> None:
+    if callable(progress): return
+    raise ValueError(f"progress must be a function of (steps, total=…), not {_brief(progress)}")
+
 def sample_film(
     model: str | Path | GaussianDiffusion,
     n: int | None = None,  # samples; by default 16 images or 500 points
@@ -282,7 +311,7 @@ def sample_film(
     *,
     rule: Callable | str | None = None,  # a rule, or a name in `samplers`; as the card says if None
     sampling_timesteps: int | Sequence[int] | None = None,  # 1 … T steps, or the times
-    eta: float | None = None,  # share of fresh noise, 0 … 1; only with the name of a sampler
+    eta: float | None = None,  # share of fresh noise, 0 … 1; not if `rule` is a function
     spacing: float | None = None,  # of the times, see `time_grid`
     guidance_scale: float | None = None,  # w; as the card says if None
     seed: int = 0,
@@ -290,9 +319,11 @@ def sample_film(
     progress: Callable[..., Iterable[Step]] = _silently,  # (steps, total=…) -> the steps
 ) -> Film:
     "The film of a reverse process, by default sampled as the model's card recommends"
-    diffusion = find_diffusion(model)
+    diffusion, seed = _find_model(model), _whole("seed", seed, 0)
     n = _sample_count(diffusion, n)
     labels = _choose_labels(diffusion, label, n)
+    _check_progress(progress)
+    if data is not None: data = _points("data", data)
     options = dict(rule=rule, sampling_timesteps=sampling_timesteps, spacing=spacing)
     process = resolve_sampling(
         diffusion, labels, **options, eta=eta, guidance_scale=guidance_scale)
@@ -306,9 +337,17 @@ def sample_film(
 def _find_schedule(schedule: str | Callable) -> tuple[str | None, Callable]:
     "A schedule's name, if it has one, and its function of T; refuses unknown names"
     for name, known in schedules.items():
-        if schedule == name or schedule is known: return name, known
+        is_name = isinstance(schedule, str) and schedule == name
+        if is_name or schedule is known: return name, known
     if callable(schedule): return None, schedule
-    raise ValueError(f"schedule must be one of {', '.join(schedules)}, not {schedule!r}")
+    raise ValueError(f"schedule must be one of {', '.join(schedules)}, not {_brief(schedule)}")
+
+def _clean_data(data: Any) -> Tensor:
+    "Points or images as floats on the CPU; a `ValueError` if they can't be drawn"
+    x = _tensor("data", data)
+    if x.ndim != 2: return to_floats(check_images(x, "data")).detach().cpu()
+    if not len(x): raise ValueError("data must hold at least one point")
+    return _points("data", x)
 
 def forward_film(
     data: Tensor,  # points (N, 2), or images (N, C, H, W) as floats in [-1, 1] or bytes
@@ -318,14 +357,13 @@ def forward_film(
     progress: Callable[..., Iterable[Step]] = _silently,  # (steps, total=…) -> the steps
 ) -> Film:
     "The film of the forward process, from x_0 to x_T"
-    if not isinstance(data, Tensor):
-        kind = type(data).__name__
-        raise ValueError(f"data must be a tensor of points or images, not of type {kind!r}")
-    x_start = to_floats(data)
+    x_start, seed = _clean_data(data), _whole("seed", seed, 0)
+    num_timesteps = _whole("num_timesteps", num_timesteps, 1, 10_000)
+    _check_progress(progress)
     name, make_betas = _find_schedule(schedule)
     diffusion = GaussianDiffusion(make_betas(num_timesteps), tuple(x_start.shape[1:]))
     noise = SeededNoise(seed).like(x_start)
-    times = range(num_timesteps + 1)
+    times = range(diffusion.num_timesteps + 1)
     trajectory = (Step(t, diffusion.q_sample(x_start, t, noise), x_start) for t in times)
     shown = progress(trajectory, total=len(times))
     title = "The forward process: "
@@ -360,6 +398,8 @@ def schedule_film(
 ) -> Film:
     "A film of one frame: the curves of a schedule"
     name, make_betas = _find_schedule(schedule)
+    if name is None: raise ValueError(f"schedule must be one of {', '.join(schedules)}")
+    num_timesteps = _whole("num_timesteps", num_timesteps, 1, 100_000)
     numbers = dict(cosine=(s,), linear=(start, end), logsnr=(first, last))
     betas = make_betas(num_timesteps, *numbers[name])
     grows = f"β from {betas[0]:.3g} to {betas[-1]:.3g}"
@@ -380,7 +420,7 @@ def _draw_end(x: Tensor, labels: Tensor | None) -> Any:  # PIL image or matplotl
 # %% ../nbs/50_films.ipynb #10f21b71
 def _compare(
     diffusion: GaussianDiffusion,
-    choices: dict[str, dict[str, Any]],  # caption: options of `resolve_sampling`
+    choices: list[tuple[str, dict[str, Any]]],  # captions, and options of `resolve_sampling`
     shared: dict[str, Any],  # the options in common
     title: str,  # the options in common are added to it
     *,
@@ -391,19 +431,21 @@ def _compare(
 ) -> Film:
     "A film of samples, one frame for each choice, all from the same noise"
     if not choices: raise ValueError("there must be at least one choice to show")
-    n = _sample_count(diffusion, n)
+    n, seed = _sample_count(diffusion, n), _whole("seed", seed, 0)
     labels = _choose_labels(diffusion, label, n)
+    _check_progress(progress)
     resolve = partial(resolve_sampling, diffusion, labels, **shared)
-    processes = [resolve(**own) for own in choices.values()]
+    processes = [resolve(**own) for _, own in choices]
     run = partial(_run, diffusion, n, labels, seed)
     steps = chain.from_iterable(map(run, processes))
     shown = progress(steps, total=sum(_count_states(diffusion, p) for p in processes))
     ends = [step.x for step in shown if step.t == 0]
     pictures = [_to_png(_draw_end(x, labels)) for x in ends]
-    varied = {name for own in choices.values() for name in own}
+    varied = {name for _, own in choices for name in own}
     common = {name: value for name, value in processes[0].items() if name not in varied}
     title += _describe_process(diffusion, label, seed, common)
-    return Film(pictures, [*choices], title, pixelated=ends[0].ndim == 4)
+    captions = [caption for caption, _ in choices]
+    return Film(pictures, captions, title, pixelated=ends[0].ndim == 4)
 
 # %% ../nbs/50_films.ipynb #322d817d
 def guidance_film(
@@ -417,10 +459,11 @@ def guidance_film(
     progress: Callable[..., Iterable[Step]] = _silently,  # (steps, total=…) -> the steps
 ) -> Film:
     "A film of samples at many guidance scales, all from the same noise"
-    diffusion = find_diffusion(model)
+    diffusion = _find_model(model)
     if not diffusion.num_classes:
         raise ValueError("guidance needs a model with labels, such as numbers_guided or shapes")
-    choices = {f"guidance scale {w:g}": dict(guidance_scale=float(w)) for w in scales}
+    strengths = [_real("scales", w) for w in _listed("scales", scales)]
+    choices = [(f"guidance scale {w:g}", dict(guidance_scale=w)) for w in strengths]
     shared = dict(rule="ddim", sampling_timesteps=sampling_timesteps)
     options = dict(label=label, seed=seed, n=n, progress=progress)
     return _compare(diffusion, choices, shared, "One seed at many scales of guidance", **options)
@@ -438,12 +481,12 @@ def ddim_film(
     progress: Callable[..., Iterable[Step]] = _silently,  # (steps, total=…) -> the steps
 ) -> Film:
     "A film of samples by more and more DDIM steps, all from the same noise"
-    diffusion = find_diffusion(model)
+    diffusion = _find_model(model)
     T = diffusion.num_timesteps
-    counts = list(counts)
-    possible = [count for count in counts if count <= T]
-    if not possible: raise ValueError(f"the model has {T} steps, so counts can't be {counts}")
-    choices = {_count_steps(count): dict(sampling_timesteps=count) for count in possible}
+    asked = [_whole("counts", count, 1) for count in _listed("counts", counts)]
+    possible = [count for count in asked if count <= T]
+    if not possible: raise ValueError(f"the model has {T} steps, so counts can't be {asked}")
+    choices = [(_count_steps(count), dict(sampling_timesteps=count)) for count in possible]
     shared = dict(rule="ddim", eta=eta, guidance_scale=guidance_scale)
     options = dict(label=label, seed=seed, n=n, progress=progress)
     return _compare(diffusion, choices, shared, "One seed in more and more steps", **options)
