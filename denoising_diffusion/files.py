@@ -104,6 +104,7 @@ def write_file(
 
 # %% ../nbs/20_files.ipynb #491cea02
 _writers: dict[tuple[int, str], object] = {}  # (process, path) of the files locked here
+_no_locks = errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL
 
 
 def _lock(descriptor: int) -> None:
@@ -130,7 +131,10 @@ def _open_lock(path: Path, busy: ValueError) -> int:
         except OSError as error:
             os.close(descriptor)
             if error.errno in (errno.EACCES, errno.EAGAIN): raise busy from None
-            raise
+            if error.errno not in _no_locks: raise
+            warn_user(f"the file system of {path.parent} has no locks: make sure that no other "
+                      "process writes the same file")
+            return os.open(path, os.O_RDWR)
         if _is_at(descriptor, path): return descriptor
         os.close(descriptor)  # whoever had the lock has just removed the file
 
@@ -154,7 +158,7 @@ def _lock_path(target: str) -> Path:
 @contextmanager
 def _locked(path: str | Path) -> Iterator[None]:
     "A `with` block in which nobody else may lock `path`; a `ValueError` if somebody has it locked"
-    target, process, mine = os.path.realpath(Path(path).expanduser()), os.getpid(), object()
+    target, process, mine = os.path.realpath(_as_path("path", path)), os.getpid(), object()
     busy = ValueError(f"another process is writing {path}: wait for it, or name another file")
     if _writers.setdefault((process, target), mine) is not mine: raise busy
     lock = _lock_path(target)
@@ -162,7 +166,9 @@ def _locked(path: str | Path) -> Iterator[None]:
         try: descriptor = _open_lock(lock, busy)
         except OSError as error:
             raise ValueError(f"{path} can't be written: {error.strerror or error}") from None
-        try: yield
+        try:
+            _remove_leftovers(Path(target))
+            yield
         finally:
             if os.getpid() == process: _remove_lock(lock, descriptor)  # not in a child process
     finally: del _writers[process, target]
@@ -352,8 +358,8 @@ def _find_tensors(name: str | Path, kind: str) -> Path:
                      f"take one of {known}, or the path of a .safetensors file")
 
 @lru_cache(maxsize=8)
-def _build(path: Path, changed: int, kind: str, build: Callable[..., Any]) -> Any:
-    "What `build` makes of a file; a new time `changed`, in ns, makes the cache read it again"
+def _build(path: Path, version: tuple[int, ...], kind: str, build: Callable[..., Any]) -> Any:
+    "What `build` makes of a file; another `version` makes the cache read it again"
     with open_tensors(path, kind, f"save_{kind}") as (tensors, card):
         return build(tensors, card)
 
@@ -363,5 +369,8 @@ def load_named(
     build: Callable[[dict[str, Tensor], Any], _Built],  # (tensors, card) -> what to return
 ) -> _Built:
     "What `build` makes of a file of tensors; a file is read again only after a change"
+    if not callable(build): raise ValueError(f"build must be a function, not {_brief(build)}")
     path = _find_tensors(name, kind)
-    return _build(path, path.stat().st_mtime_ns, kind, build)
+    status = path.stat()
+    version = status.st_mtime_ns, status.st_ino, status.st_size
+    return _build(path, version, kind, build)

@@ -66,15 +66,16 @@ def _check_size(name: str, value: Any, largest: int, longest_list: int) -> None:
 # %% ../nbs/33_pretrained.ipynb #e143d0de
 @contextmanager
 def _no_larger(shapes: dict[str, torch.Size]) -> Iterator[None]:
-    "A `with` block that stops a network with more tensors or values than these with a `ValueError`"
-    left, builder = dict(tensors=len(shapes), values=sum(map(prod, shapes.values()))), get_ident()
+    "A `with` block with a `ValueError` for a network that is far larger than these tensors"
+    most_values = 2 * sum(map(prod, shapes.values())) + 1_000_000  # `_check_shapes` sees the rest
+    left, builder = dict(tensors=2 * len(shapes) + 10, values=most_values), get_ident()
 
     def count(module: nn.Module, name: str, tensor: Tensor | None) -> None:
         if get_ident() != builder or tensor is None: return
         left["tensors"] -= 1
         left["values"] -= tensor.numel()
         if min(left.values()) < 0:
-            raise ValueError("its options ask for a network that is larger than its tensors")
+            raise ValueError("its options ask for a network that is far larger than its tensors")
 
     handle = registration.register_module_parameter_registration_hook(count)
     try: yield

@@ -7,8 +7,11 @@ __all__ = ['recipes', 'Recipe', 'picture_diffusion', 'find_recipe']
 
 # %% ../nbs/34_recipes.ipynb #8e286cc1
 import shlex
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
+from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,14 +21,16 @@ from torch import Tensor
 
 from .blocks import ConditionalMLP
 from .checkpoints import network_config, plain_value, read_checkpoint
+from .checks import _brief, _whole
 from .data import load_mnist, split_validation
 from .diffusion import GaussianDiffusion
+from .files import _as_path
 from .images import images_from_folder
 from .points import make_shapes, make_spiral
 from .pretrained import load_pretrained
 from .schedules import (
     clipped_snr_weights, cosine_beta_schedule, logsnr_beta_schedule)
-from .training import History, random_flip
+from .training import History, random_flip, train
 from .unet import UNet, UNetConditioned
 
 # %% ../nbs/34_recipes.ipynb #8b487a86
@@ -106,11 +111,13 @@ recipes = {
 }
 
 # %% ../nbs/34_recipes.ipynb #93cadd60
-def _check_multiple(name: str, value: int, unit: int) -> None:
-    "A `ValueError` naming the nearest multiple of `unit`, unless `value` is a multiple"
+def _check_multiple(name: str, value: Any, unit: int) -> int:
+    "`value` as an int; a `ValueError` naming the nearest multiple of `unit` if it is none"
+    value = _whole(name, value, least=1)
     nearest = max(unit, round(value / unit) * unit)
     if value != nearest:
         raise ValueError(f"{name} must be a multiple of {unit}, not {value}: say {nearest}")
+    return value
 
 
 def picture_diffusion(
@@ -120,8 +127,7 @@ def picture_diffusion(
     dropout: float = 0.0,  # about 0.1 for a long training on few images
 ) -> GaussianDiffusion:
     "A diffusion of color images, with random weights"
-    _check_multiple("size", size, 4)
-    _check_multiple("channels", channels, 8)
+    size, channels = _check_multiple("size", size, 4), _check_multiple("channels", channels, 8)
     in_patches = size >= 40 and size % 8 == 0
     network = UNet(3, channels, 100, dropout=dropout, patch_size=2 if in_patches else 1)
     return GaussianDiffusion(cosine_beta_schedule(100), (3, size, size), network,
@@ -167,7 +173,8 @@ def _describe_images(images: Tensor, train_data: Tensor, val_data: Tensor | None
 def _with_dropout(diffusion: GaussianDiffusion, dropout: float) -> GaussianDiffusion:
     "The same network with another dropout"
     trained = diffusion.denoise_fn
-    network = type(trained)(**dict(trained.config, dropout=dropout))
+    with torch.random.fork_rng(devices=[]):  # its random weights are replaced at once
+        network = type(trained)(**dict(trained.config, dropout=dropout))
     network.load_state_dict(trained.state_dict())
     return diffusion.replace(network)
 
@@ -203,10 +210,36 @@ def _recipe_of(data: str, options: dict[str, Any]) -> Recipe:
         if not options: return recipes[data]()
         names = " and ".join(options)
         raise ValueError(f"{names} can be chosen for a folder of images only, not for {data}")
-    if Path(data).expanduser().is_dir(): return _folder_recipe(data, **options)
+    if _as_path("data", data).is_dir():
+        _check_names("option", options, _folder_options)
+        return _folder_recipe(data, **options)
     names = ", ".join(recipes)
     raise ValueError(f"there is no folder {data!r}, nor a recipe of that name: "
                      f"the recipes are {names}")
+
+
+_folder_options = {*signature(_folder_recipe).parameters, *signature(picture_diffusion).parameters}
+_folder_options -= {"folder", "network"}
+_train_settings = {*signature(train).parameters} - {"diffusion", "train_data", "val_data"}
+
+
+def _check_names(kind: str, given: Any, known: Iterable[str]) -> None:
+    "Raise a `ValueError` unless `given` is a dict with no other names than those that are known"
+    if not isinstance(given, dict): raise ValueError(f"{kind}s must be a dict, not {_brief(given)}")
+    for name in given:
+        if name not in known:
+            raise ValueError(f"there is no {kind} {_brief(name)}: take {', '.join(sorted(known))}")
+
+# %% ../nbs/34_recipes.ipynb #31409ad9
+@contextmanager
+def _initial_weights(seed: int | None) -> Iterator[None]:
+    "In this `with` block random weights depend on `seed` alone; None: on torch's random numbers"
+    if seed is None:
+        yield
+        return
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(_whole("seed", seed, 0, 2**63 - 1))
+        yield
 
 
 def find_recipe(
@@ -218,13 +251,16 @@ def find_recipe(
     **options: Any,  # for a folder: crop, finetune, size, channels, prediction, dropout
 ) -> Recipe:
     "The recipe of that name, or the one for a folder of images"
-    if seed is not None: torch.manual_seed(seed)
-    recipe = _recipe_of(data, _without_none(options))
-    recipe.settings.update(_without_none(settings or {}))
+    if not data or not isinstance(data, (str, Path)):
+        raise ValueError(f"data must be a name or a folder, not {_brief(data)}")
+    settings = {} if settings is None else settings
+    _check_names("setting", settings, _train_settings)
+    with _initial_weights(seed): recipe = _recipe_of(str(data), _without_none(options))
+    recipe.settings.update(_without_none(settings))
     recipe.diffusion.card = recipe.facts
     return recipe
 
-# %% ../nbs/34_recipes.ipynb #19ccba28
+# %% ../nbs/34_recipes.ipynb #0147acbc
 _recipe_only = ("time_weights", "augment", "checkpoint_steps")  # no option of a command sets them
 
 
@@ -237,7 +273,7 @@ def _command_line(data: str, options: dict[str, Any]) -> str:
         if value is not True: words.append(shlex.quote(str(value)))
     return " ".join(words)
 
-
+# %% ../nbs/34_recipes.ipynb #19ccba28
 @patch
 def card(
     self: Recipe,
@@ -247,6 +283,9 @@ def card(
     **options: Any,  # those of the command line; None and False are left out
 ) -> dict[str, Any]:
     "The model card of a training with this recipe"
+    if not isinstance(history, History) or not len(history):
+        raise ValueError(f"history must be that of at least one epoch, not {_brief(history)}")
+    seed = _whole("seed", seed, 0, 2**63 - 1)
     shown = [f"{name} {value}" for name, value in self.settings.items() if name not in _recipe_only]
     settings = ", ".join(shown).replace("torch.", "")
     prediction = self.diffusion.prediction
@@ -260,7 +299,8 @@ def card(
     return card
 
 # %% ../nbs/34_recipes.ipynb #fa505627
-_not_compared = (*_recipe_only, "sampling", "guidance_scale")  # two runs may differ in these
+# two runs may differ in these
+_not_compared = (*_recipe_only, "sampling", "guidance_scale", "num_epochs", "resumed")
 
 
 def _named_facts(
@@ -283,6 +323,17 @@ def _weights_list(weights: Tensor | None) -> list[float] | None:
     return None if weights is None else weights.float().tolist()
 
 # %% ../nbs/34_recipes.ipynb #0730bf5a
+def _note_epochs(recipe: Recipe, state: dict[str, Any], path: Path) -> None:
+    "Add to the card that a run was made longer; a `ValueError` if it is longer already"
+    done, wanted = state["epoch"], recipe.settings["num_epochs"]
+    if done > wanted:
+        raise ValueError(f"{path} has {done} epochs already, so num_epochs can't be {wanted}: "
+                         "choose more, name another --out, or remove it")
+    planned, notes = state["settings"].get("num_epochs"), (state.get("card") or {}).get("resumed")
+    now = None if planned in (None, wanted) else f"after {done} epochs of a run of {planned}"
+    if notes or now: recipe.facts["resumed"] = "; ".join(filter(None, (notes, now)))
+
+
 @patch
 def refuse_other_run(
     self: Recipe,
@@ -290,18 +341,26 @@ def refuse_other_run(
     seed: int,
 ) -> None:
     "A `ValueError` if there is a checkpoint of a run with other data or options"
+    path = _as_path("path", path)
     if not path.exists(): return
-    state, diffusion = read_checkpoint(path), self.diffusion
-    card, settings = state.get("card") or {}, state["settings"]
-    found = _named_facts(state.get("network"), state["describes"]["prediction"], card, settings)
-    mine = dict(self.settings, seed=seed)
-    network = network_config(diffusion.denoise_fn)
-    wanted = _named_facts(network, diffusion.prediction, self.facts, mine)
-    names = dict.fromkeys([*wanted, *(name.replace("_", " ") for name in card)])
-    rows = [f"{name} {found.get(name)} instead of {wanted.get(name)}"
-            for name in names if found.get(name) != wanted.get(name)]
-    if settings.get("time_weights") != _weights_list(self.settings.get("time_weights")):
-        rows.append("other time weights")
+    state = read_checkpoint(path)
+    rows = _differences(self, state, _whole("seed", seed, 0, 2**63 - 1))
     if rows:
         raise ValueError(f"{path} is a checkpoint of a run with {', '.join(rows)}: "
                          "use the same data and options, name another --out, or remove it")
+    _note_epochs(self, state, path)
+
+# %% ../nbs/34_recipes.ipynb #1d865e1e
+def _differences(recipe: Recipe, state: dict[str, Any], seed: int) -> list[str]:
+    "What differs between a recipe and the run of a checkpoint, in words"
+    diffusion, card, settings = recipe.diffusion, state.get("card") or {}, state["settings"]
+    found = _named_facts(state.get("network"), state["describes"]["prediction"], card, settings)
+    mine = dict(recipe.settings, seed=seed)
+    network = network_config(diffusion.denoise_fn)
+    wanted = _named_facts(network, diffusion.prediction, recipe.facts, mine)
+    names = dict.fromkeys([*wanted, *(name.replace("_", " ") for name in card)])
+    rows = [f"{name} {found.get(name)} instead of {wanted.get(name)}"
+            for name in names if found.get(name) != wanted.get(name)]
+    if settings.get("time_weights") != _weights_list(recipe.settings.get("time_weights")):
+        rows.append("other time weights")
+    return rows
