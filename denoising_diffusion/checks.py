@@ -10,9 +10,11 @@ import math
 import operator
 import sys
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from inspect import signature
+from itertools import pairwise
 from numbers import Real
 from reprlib import Repr
 from types import FrameType
@@ -55,9 +57,10 @@ def _whole(name: str, value: Any, least: int | None = None, most: int | None = N
         except (TypeError, ValueError, RuntimeError): pass
     low, high = -_huge if least is None else least, _huge if most is None else most
     if number is not None and low <= number <= min(high, _huge): return number
-    limits = f" of at least {least}" if most is None else f" in {least} … {most}"
+    limits = f" in {least} … {most}"
+    if most is None: limits = "" if least is None else f" of at least {least}"
     if number is not None and number > _huge and most is None: limits = " below 2**63"
-    wanted = "a whole number" + ("" if least is None else limits)
+    wanted = "a whole number" + limits
     raise ValueError(f"{name} must be {wanted}, not {_brief(value)}")
 
 # %% ../nbs/00_checks.ipynb #641a3bf9
@@ -82,6 +85,93 @@ def _flag(name: str, value: Any) -> bool:
     if _is_truth(value) and np.ndim(value) == 0: return bool(value)
     if isinstance(value, int) and value in (0, 1): return bool(value)
     raise ValueError(f"{name} must be True or False, not {_brief(value)}")
+
+# %% ../nbs/00_checks.ipynb #3a99d2b4
+def _wholes(name: str, values: Any, least: int, most: int | None = None) -> list[int]:
+    "`values` as a list of ints; a `ValueError` unless all are whole numbers in least … most"
+    try: items = values.tolist() if hasattr(values, "tolist") else values
+    except (RuntimeError, TypeError): items = None
+    if isinstance(items, (list, tuple, range)):
+        return [_whole(f"{name}[{i}]", item, least, most) for i, item in enumerate(items)]
+    raise ValueError(f"{name} must be a list of whole numbers, not {_brief(values)}")
+
+
+def _function(name: str, value: Any, wanted: str) -> None:
+    "Raise a `ValueError` unless `value` is a function, and not a class"
+    if callable(value) and not isinstance(value, type): return
+    raise ValueError(f"{name} must be {wanted}, not {_brief(value)}")
+
+
+def _check_size(name: str, count: int, most: int = 2**31) -> None:
+    "Raise a `ValueError` if a table or a network would hold more than `most` numbers"
+    if count <= most: return
+    raise ValueError(f"{name} would hold {count:,} numbers, but at most {most:,} are allowed: "
+                     "choose smaller sizes")
+
+# %% ../nbs/00_checks.ipynb #2398b683
+def _channels(**counts: Any) -> list[int]:
+    "The counts as ints; a `ValueError` unless they are whole numbers in 1 … 2**20"
+    return [_whole(name, value, 1, 2**20) for name, value in counts.items()]
+
+
+def _even_width(name: str, value: Any) -> int:
+    "`value` as an int; a `ValueError` unless it is even and at least 4"
+    [width] = _channels(**{name: value})
+    if width >= 4 and width % 2 == 0: return width
+    raise ValueError(f"{name} must be even and at least 4, not {width}")
+
+
+def _linear(**sizes: Any) -> nn.Linear:
+    "A linear layer; a `ValueError` unless the sizes are a width in and a width out"
+    d_in, d_out = _channels(**sizes)
+    _check_size("the layer", d_in * d_out)
+    return nn.Linear(d_in, d_out)
+
+
+def _steps(value: Any) -> int: return _whole("num_timesteps", value, 1, 10**7)
+
+
+def _class_count(value: Any, width: int) -> int | None:
+    "The number of classes as an int, or None; the table of labels has `width` columns"
+    if value is None: return None
+    num_classes = _whole("num_classes", value, least=1)
+    _check_size("the table of labels", (num_classes + 1) * width)
+    return num_classes
+
+
+def _share(name: str, value: Any) -> float:
+    "`value` as a float; a `ValueError` unless it is a number of at least 0 and below 1"
+    try: share = _real(name, value, 0.0, 1.0)
+    except ValueError: share = 1.0
+    if share < 1: return share
+    raise ValueError(f"{name} must be ≥ 0 and < 1, not {_brief(value)}")
+
+# %% ../nbs/00_checks.ipynb #b34ece5d
+def _check_divides(
+    name: str,  # of the option, for the message
+    parts: int,  # e.g. the number of groups or heads
+    channels: int,  # to be divided evenly
+) -> int:
+    "`parts` as an int; a `ValueError` if it doesn't divide `channels` names the nearest that do"
+    parts, channels = _channels(**{name: parts}, channels=channels)
+    if channels % parts == 0: return parts
+    divisors = [d for d in range(1, channels + 1) if channels % d == 0]
+    below = [str(d) for d in divisors if d < parts][-1:]
+    above = [str(d) for d in divisors if d > parts][:1]
+    nearest = " or ".join(below + above)
+    raise ValueError(f"{name}={parts} does not divide {channels} channels; {nearest} would")
+
+
+def _check_layers(layers: Sequence[Any], named: dict[str, Any]) -> None:
+    "Raise a `ValueError` unless all are layers, with names that a module can have"
+    if len(layers) == 1 and isinstance(layers[0], OrderedDict):
+        layers, named = [], layers[0] | named
+    for layer in [*layers, *named.values()]:
+        if not isinstance(layer, nn.Module):
+            raise ValueError(f"a layer must be an nn.Module, not {_brief(layer)}")
+    for name in named:
+        taken = not isinstance(name, str) or not name or "." in name or hasattr(nn.Sequential, name)
+        if taken: raise ValueError(f"a layer can't be called {_brief(name)}")
 
 # %% ../nbs/00_checks.ipynb #18a00016
 def _tensor(name: str, value: Any, dtype: torch.dtype | None = None) -> Tensor:
@@ -116,6 +206,13 @@ def _data(name: str, value: Any) -> Tensor:
         raise ValueError(f"{name} must hold floats in [-1, 1] or bytes (uint8), not {x.dtype}")
     _check_finite(name, x)
     return x
+
+# %% ../nbs/00_checks.ipynb #65197c40
+def _empty(shape: Sequence[int], dtype: torch.dtype, device: torch.device | str) -> Tensor:
+    "A tensor to fill; a `ValueError` if there is no memory for it"
+    try: return torch.empty(shape, dtype=dtype, device=device)
+    except (RuntimeError, TypeError, OverflowError): pass
+    raise ValueError(f"samples of shape {tuple(shape)} don't fit into memory: draw fewer at once")
 
 # %% ../nbs/00_checks.ipynb #70abe48d
 def _check_range(low: int, high: int, least: int, num_timesteps: int) -> None:
@@ -154,6 +251,15 @@ def check_timesteps(
 def _holds_whole(x: Tensor) -> bool:
     "Whether x has a dtype of whole numbers"
     return not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool)
+
+# %% ../nbs/00_checks.ipynb #50960396
+def _falling(times: Any) -> list[int]:
+    "`times` as a list of ints; empty unless they are whole numbers that fall to 0"
+    given = times.tolist() if hasattr(times, "tolist") else times
+    try: whole = [_whole("t", t, least=0) for t in given]
+    except (TypeError, ValueError): return []
+    falls = all(s < t for t, s in pairwise(whole))
+    return whole if falls and whole[1:] and whole[-1] == 0 else []
 
 # %% ../nbs/00_checks.ipynb #44038bf4
 def _points(name: str, value: Any) -> Tensor:  # (N, 2) float32, on the CPU
@@ -280,6 +386,63 @@ def _check_generator(generator: Any, device: torch.device | str) -> None:
     if generator.device.type != kind:
         where = generator.device.type
         raise ValueError(f"generator must be on {kind}, as what it draws, not on {where}")
+
+# %% ../nbs/00_checks.ipynb #7660cb36
+def _as_input(x: Any, network: nn.Module) -> Tensor:
+    "`x` as a tensor; floats of an array or a list get the dtype and the device of the weights"
+    if isinstance(x, Tensor): return x
+    given = _tensor("x", x)
+    weight = next(network.parameters(), given)
+    return given.to(weight) if given.is_floating_point() else given
+
+
+def _check_kind(name: str, x: Any, weight: Tensor) -> None:
+    "Raise a `ValueError` unless x holds floats of the weight's dtype, on the weight's device"
+    if not isinstance(x, Tensor): raise ValueError(f"{name} must be a tensor, not {_brief(x)}")
+    if not isinstance(weight, Tensor): return  # a layer of another library
+    if not x.is_floating_point(): raise ValueError(f"{name} must hold floats, not {x.dtype}")
+    if x.layout != torch.strided:
+        raise ValueError(f"{name} must be dense, not {x.layout}: call {name}.to_dense()")
+    if x.device != weight.device:
+        raise ValueError(f"{name} is on {x.device} and the network on {weight.device}: "
+                         f"call {name}.to({str(weight.device)!r})")
+    casts = torch.is_autocast_enabled(x.device.type)
+    dtypes = {x.dtype, weight.dtype}
+    if len(dtypes) == 1 or casts and torch.float64 not in dtypes: return
+    raise ValueError(f"{name} is {x.dtype} and the weights are {weight.dtype}: "
+                     f"call {name}.to({weight.dtype}) or network.to({x.dtype})")
+
+# %% ../nbs/00_checks.ipynb #7c1f00d4
+_refused = RuntimeError, TypeError, AttributeError, IndexError, ValueError  # what torch raises
+
+
+def _check_input(name: str, x: Any, layer: nn.Linear | nn.Conv2d) -> None:
+    "Raise a `ValueError` if x has a shape, a dtype or a device that the layer doesn't take"
+    _check_kind(name, x, layer.weight)
+    width, sides = layer.weight.shape[1], ", H, W" * (layer.weight.ndim == 4)
+    if x.ndim == layer.weight.ndim and x.shape[1] == width: return
+    raise ValueError(f"{name} must have shape (B, {width}{sides}), not {tuple(x.shape)}")
+
+# %% ../nbs/00_checks.ipynb #44a0f91b
+def _check_side(side: int, multiple: int) -> None:
+    if side > 0 and side % multiple == 0: return
+    below = side // multiple * multiple
+    nearest = [str(fit) for fit in (below, below + multiple) if fit > 0]
+    raise ValueError(f"the sides of x must be multiples of {multiple}, not {side}: "
+                     f"{' or '.join(nearest)} would fit")
+
+
+def _check_images(
+    x: Tensor,  # to be (B, in_channels, H, W)
+    in_channels: int,
+    multiple: int,  # divides H and W
+) -> None:
+    "Raise a `ValueError` if the images don't have the shape that the network takes"
+    if x.ndim != 4:
+        raise ValueError(f"x must have shape (B, {in_channels}, H, W), not {tuple(x.shape)}")
+    if x.shape[1] != in_channels:
+        raise ValueError(f"x must have {in_channels} channels, not {x.shape[1]}")
+    for side in x.shape[2:]: _check_side(side, multiple)
 
 # %% ../nbs/00_checks.ipynb #0b6b1f0d
 _passed_through = {"denoising_diffusion", "torch", "fastcore", "tqdm", "contextlib", "functools"}

@@ -12,18 +12,18 @@ from typing import Any
 from fastcore.meta import delegates
 from torch import Tensor
 
-from .checks import Labels
+from .checks import Labels, _real
 from .diffusion import GaussianDiffusion, Level, snr_ratio
-from .sampling import final, reverse_process, sample_step
+from .sampling import _check_rule, final, reverse_process, sample_step
 
 # %% ../nbs/05_ddim.ipynb #1b334d97
 def ddim_rule(
     eta: float = 0.0,  # share of fresh noise: 0 none (deterministic) … 1 as much as DDPM
 ) -> Callable:  # (x_t, x̂_0, level at t, level at s) -> mean, standard deviation
     "The DDIM rule for a given η (Song et al. 2020, arXiv 2010.02502, eq. 12)"
-    if not 0 <= eta <= 1: raise ValueError(f"eta must lie in 0 … 1, not {eta!r}")
+    eta = _real("eta", eta, 0, 1)
 
-    def rule(
+    def step(
         x: Tensor, x_start: Tensor, level_t: Level, level_s: Level,
     ) -> tuple[Tensor, float | Tensor]:
         noise = (x - level_t.signal * x_start) / level_t.noise
@@ -32,7 +32,13 @@ def ddim_rule(
         mean = level_s.signal * x_start + kept * noise
         return mean, level_s.noise * fresh**0.5
 
+    def rule(
+        x: Tensor, x_start: Tensor, level_t: Level, level_s: Level,
+    ) -> tuple[Tensor, float | Tensor]:
+        return step(*_check_rule(x, x_start, level_t, level_s), level_t, level_s)
+
     rule.name = f"DDIM, η = {eta:g}"
+    rule.unchecked = step  # for the loop
     return rule
 
 # %% ../nbs/05_ddim.ipynb #ffb5a761

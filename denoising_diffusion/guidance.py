@@ -6,15 +6,61 @@
 __all__ = ['guide', 'randomly_set_unconditioned', 'autoguide', 'cycle_labels']
 
 # %% ../nbs/03_guidance.ipynb #3b2653be
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from inspect import signature
 from itertools import cycle, islice
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from .checks import check_labels, takes_labels
+from denoising_diffusion.checks import (
+    _brief, _check_generator, check_labels, _evaluating, _holds_whole, _is_single, _real,
+    takes_labels, _tensor, _unwrap, _whole,
+)
+from .diffusion import _check_output
+
+# %% ../nbs/03_guidance.ipynb #fef7f39a
+class _Evaluator:
+    "A network in eval mode; it sees x in the dtype of its weights, and its output has x's dtype"
+    def __init__(self, network: Callable[..., Tensor]) -> None:
+        self.network, self.parts, self.weight = network, [], None
+        if not isinstance(network, nn.Module): return
+        self.parts = [*network.modules()]
+        floats = (weight for weight in network.parameters() if weight.is_floating_point())
+        self.weight = next(floats, None)
+
+    def __call__(self, x: Tensor, t: Tensor, *labels: Tensor) -> Tensor:
+        seen = x if self.weight is None else x.to(self.weight.dtype)
+        if any(part.training for part in self.parts):
+            with _evaluating(self.network): output = self.network(seen, t, *labels)
+        else: output = self.network(seen, t, *labels)
+        return _check_output(output, x)
+
+# %% ../nbs/03_guidance.ipynb #c5aaa864
+def _check_model(name: str, model: Any) -> None:
+    "Raise a `ValueError` unless `model` is a network or a function"
+    forward = getattr(model, "forward", None)
+    has_forward = getattr(forward, "__func__", None) is not nn.Module.forward
+    if callable(model) and not isinstance(model, type) and has_forward: return
+    wanted = "a network or a function of (x, t)"
+    raise ValueError(f"{name} must be {wanted}, not {_brief(model)}")
+
+
+def _takes(function: Callable, count: int) -> bool:
+    "Whether it can be called with `count` arguments, as far as its signature shows"
+    network = _unwrap(function)
+    try: signature(getattr(network, "forward", network)).bind(*range(count))
+    except TypeError: return False
+    except ValueError: pass  # a builtin without a signature
+    return True
+
+
+def _check_takes_two(model: Callable) -> None:
+    "Raise a `ValueError` unless `model` can be called as (x, t)"
+    if _takes(model, 2): return
+    if takes_labels(model): raise ValueError("this network needs labels: give some")
+    raise ValueError(f"a network must take (x, t), unlike {_brief(model)}")
 
 # %% ../nbs/03_guidance.ipynb #96e60f65
 def guide(
@@ -23,43 +69,36 @@ def guide(
     scale: float = 1.0,  # w: 0 ignores the labels, 1 follows them, more exaggerates
 ) -> Callable[[Tensor, Tensor], Tensor]:  # (x, t) -> a prediction of x's shape
     "A denoiser of x and t: `model` under classifier-free guidance (arXiv 2207.12598)"
+    _check_model("model", model)
+    scale = _real("scale", scale)
     if labels is not None and takes_labels(model):
-        single = isinstance(labels, (int, str)) or getattr(labels, "ndim", 1) == 0
-        number = 1 if single else len(labels)
-        labels = check_labels(labels, number, getattr(model, "num_classes", None))
+        number = 1 if _is_single(labels) else len(labels)
+        labels = check_labels(labels, number, getattr(_unwrap(model), "num_classes", None))
     return _guided(model, labels, scale)
 
 
-def _guided(
-    model: Callable[..., Tensor],  # (x, t) or (x, t, labels) -> a prediction of x's shape
-    labels: Tensor | None,  # LongTensor (1,) or (B,), checked
-    scale: float,  # w
-) -> Callable[[Tensor, Tensor], Tensor]:  # (x, t) -> a prediction of x's shape
-    "`guide`, for labels that have been checked"
+def _guided(model: Callable[..., Tensor], labels: Tensor | None, scale: float) -> Callable:
+    "`guide`, for arguments that have been checked"
     if labels is None:
         if scale != 1: raise ValueError(f"a guidance scale of {scale!r} needs labels")
+        _check_takes_two(model)
         return model
     if not takes_labels(model): raise ValueError("labels were given, but the network takes none")
-    _check_scale(scale)
+    evaluate = _Evaluator(model)
 
-    def conditional(x: Tensor, t: Tensor) -> Tensor: return model(x, t, _label_batch(labels, x))
+    def conditional(x: Tensor, t: Tensor) -> Tensor: return evaluate(x, t, _label_batch(labels, x))
 
     def guided(x: Tensor, t: Tensor) -> Tensor:
         known = _label_batch(labels, x)
         both_labels = torch.cat([known, torch.full_like(known, _unconditioned)])
-        both = model(torch.cat([x, x]), torch.cat([t, t]), both_labels)
+        both = evaluate(torch.cat([x, x]), torch.cat([t, t]), both_labels)
         conditioned, unconditioned = both.chunk(2)
         return unconditioned + scale * (conditioned - unconditioned)
 
-    return conditional if scale == 1 else guided
+    return _like_model(conditional if scale == 1 else guided, model)
 
 # %% ../nbs/03_guidance.ipynb #76ed687c
 _unconditioned = 0  # "no label"
-
-
-def _check_scale(scale: float) -> None:
-    if not math.isfinite(scale):
-        raise ValueError(f"the guidance scale must be a finite number, not {scale!r}")
 
 
 def _label_batch(labels: Tensor, x: Tensor) -> Tensor:
@@ -69,6 +108,17 @@ def _label_batch(labels: Tensor, x: Tensor) -> Tensor:
                          f"not {len(labels)}")
     return labels.to(x.device).expand(len(x))
 
+
+def _like_model(denoiser: Callable, model: Callable) -> Callable:
+    "`denoiser` for tensors x and t only, with the `num_timesteps` of the model, if it has one"
+    def checked(x: Tensor, t: Tensor) -> Tensor:
+        if isinstance(x, Tensor) and isinstance(t, Tensor) and x.ndim: return denoiser(x, t)
+        wanted = "tensors x (B, …) and t (B,)"
+        raise ValueError(f"a denoiser takes {wanted}, not {_brief(x)} and {_brief(t)}")
+
+    checked.num_timesteps = getattr(_unwrap(model), "num_timesteps", None)
+    return checked
+
 # %% ../nbs/03_guidance.ipynb #aca756af
 def randomly_set_unconditioned(
     labels: Tensor,  # LongTensor (B,); 1 … K
@@ -77,10 +127,15 @@ def randomly_set_unconditioned(
     generator: torch.Generator | None = None,
 ) -> Tensor:  # LongTensor (B,)
     "`labels`, each replaced by 0 with probability `prob_uncond` (arXiv 2207.12598, alg. 1)"
-    if not 0 <= prob_uncond <= 1:
-        raise ValueError(f"prob_uncond must lie in 0 … 1, not {prob_uncond!r}")
+    share = _real("prob_uncond", prob_uncond, 0, 1)
+    labels = _tensor("labels", labels)
+    if not _holds_whole(labels):
+        raise ValueError(f"labels must be whole numbers, not {labels.dtype}")
+    if labels.device.type == "cpu" and (labels.long() < 0).any():
+        raise ValueError(f"labels must be at least 0, not {labels.min()}")
+    _check_generator(generator, labels.device)
     draws = torch.rand(labels.shape, device=labels.device, generator=generator)
-    return labels.masked_fill(draws < prob_uncond, _unconditioned)
+    return labels.long().masked_fill(draws < share, _unconditioned)
 
 # %% ../nbs/03_guidance.ipynb #6e6d55f8
 def autoguide(
@@ -91,17 +146,29 @@ def autoguide(
     since: int = 1,  # guide at the times t ≥ since only
 ) -> Callable[[Tensor, Tensor], Tensor]:  # (x, t) -> a prediction of x's shape
     "`model` guided away from a weaker one where noise is high (arXiv 2406.02507, 2404.07724)"
-    _check_scale(scale)
+    _check_pair(model, weak)
+    scale, since = _real("scale", scale), _whole("since", since, least=0)
+    good, bad = _Evaluator(model), _Evaluator(weak)
 
     def guided(x: Tensor, t: Tensor) -> Tensor:
-        better = model(x, t)
+        better = good(x, t)
         if scale == 1 or t.max() < since: return better
-        worse = weak(x, t)
+        worse = bad(x, t)
         shape = (-1,) + (1,) * (x.ndim - 1)
         noisy_enough = (t >= since).view(shape)
         return torch.where(noisy_enough, worse + scale * (better - worse), better)
 
-    return guided
+    return _like_model(guided, model)
+
+
+def _check_pair(model: Any, weak: Any) -> None:
+    "Raise a `ValueError` unless both are denoisers of x and t for one number of steps"
+    for name, network in dict(model=model, weak=weak).items():
+        _check_model(name, network)
+        _check_takes_two(network)
+    steps = {getattr(_unwrap(network), "num_timesteps", None) for network in (model, weak)} - {None}
+    if len(steps) > 1:
+        raise ValueError(f"weak must have the num_timesteps of model, not {sorted(steps)}")
 
 # %% ../nbs/03_guidance.ipynb #6e246f37
 def cycle_labels(
@@ -109,5 +176,10 @@ def cycle_labels(
     n: int,  # how many labels are needed
 ) -> list[Any] | None:  # n labels; None if `labels` is empty
     "`labels` in turn, repeated until there are `n`"
-    if not labels: return None
-    return list(islice(cycle(labels), n))
+    n = _whole("n", n, least=0)
+    given = labels.tolist() if hasattr(labels, "tolist") else labels
+    if isinstance(given, (str, int)): given = [given]
+    if given is None: return None
+    if not isinstance(given, Iterable):
+        raise ValueError(f"labels must be a list of labels, not {_brief(labels)}")
+    return list(islice(cycle(items), n)) if (items := list(given)) else None

@@ -4,6 +4,18 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 from typing import Any
 
+class _Evaluator:
+    """A network in eval mode; it sees x in the dtype of its weights, and its output has x's dtype"""
+    network: Callable[..., Tensor]
+    parts: list[Any]
+    weight: Any
+
+    def __init__(self, network: Callable[..., Tensor]) -> None:
+        ...
+
+    def __call__(self, x: Tensor, t: Tensor, *labels: Tensor) -> Tensor:
+        ...
+
 def guide(model: Callable[..., Tensor], labels: int | Sequence[int] | Tensor | None=None, scale: float=1.0) -> Callable[[Tensor, Tensor], Tensor]:
     """A denoiser of x and t: `model` under classifier-free guidance (arXiv 2207.12598)"""
 

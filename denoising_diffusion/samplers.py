@@ -8,16 +8,19 @@ __all__ = ['samplers', 'sampler_rule', 'resolve_sampling', 'sample']
 # %% ../nbs/07_samplers.ipynb #701f849f
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from numbers import Real
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from .checks import Labels, _brief, check_counts
+from denoising_diffusion.checks import (
+    Labels, _brief, _check_finite, _empty, _falling, _flag, _is_single, _progress_bar, _real,
+    _whole,
+)
 from .diffusion import GaussianDiffusion
 from denoising_diffusion.sampling import (
-    SeededNoise, Step, ddpm_rule, final, reverse_process, time_grid,
+    SeededNoise, Step, _check_diffusion, _check_spacing, ddpm_rule, final, _find_rule,
+    _resolve_times, reverse_process, _state_dtype, time_grid,
 )
 from .ddim import ddim_rule
 from .solvers import dpm_solver_rule, heun_rule, unipc_rule
@@ -50,37 +53,56 @@ def sampler_rule(
     eta: float | None = None,
 ) -> Callable:  # a rule for `reverse_process`
     "The rule of the sampler `name` with this η"
-    if not isinstance(name, str) or name not in samplers:
-        raise ValueError(f"sampler must be one of {', '.join(samplers)}, not {name!r}")
-    sampler = samplers[name]
+    sampler = samplers[_sampler_name(name)]
     if eta is not None and not sampler.takes_eta:
         able = [known for known, other in samplers.items() if other.takes_eta]
-        raise ValueError(f"eta = {eta} is for the samplers {', '.join(able)}, not for {name}")
+        names = ", ".join(able)
+        raise ValueError(f"eta = {_brief(eta)} is for the samplers {names}, not for {name}")
     return sampler.make(0.0 if eta is None else eta)
 
+
+def _sampler_name(name: Any) -> str:
+    "`name`; a `ValueError` unless it is in `samplers`"
+    if isinstance(name, str) and name in samplers: return name
+    raise ValueError(f"sampler must be one of {', '.join(samplers)}, not {_brief(name)}")
+
 # %% ../nbs/07_samplers.ipynb #29d07fdf
-def _are_times(steps: Any) -> bool:
-    "Whether `steps` are times, not a number of steps"
-    return steps is not None and getattr(steps, "ndim", 1) == 1 and hasattr(steps, "__len__")
-
-
 def _choose_rule(rule: Callable | str, eta: float | None) -> Callable:
     "The rule with this name and η; a given rule is returned unchanged"
     if isinstance(rule, str): return sampler_rule(rule, eta)
-    if eta is None: return rule
-    raise ValueError(f"eta = {eta!r} needs the name of a sampler; a rule has its own η")
+    if eta is None: return _find_rule(rule)
+    raise ValueError(f"eta = {_brief(eta)} needs the name of a sampler; a rule has its own η")
+
+
+def _are_times(steps: Any) -> bool:
+    "Whether `steps` are times, not a number of steps"
+    return not _is_single(steps)
 
 
 def _choose_times(
     diffusion: GaussianDiffusion,
     steps: int | Sequence[int] | None,
     spacing: float | None,
-) -> int | Sequence[int] | None:
-    "The times for a number of steps; given times are returned unchanged"
+) -> list[int]:
+    "The times for a number of steps; given times are checked and returned"
     if not _are_times(steps):
         return time_grid(diffusion.num_timesteps, steps, 1.0 if spacing is None else spacing)
-    if spacing is None: return steps
-    raise ValueError(f"spacing = {spacing!r} needs a number of steps, not times")
+    if spacing is None: return _resolve_times(steps, diffusion.num_timesteps)
+    raise ValueError(f"spacing = {_brief(spacing)} needs a number of steps, not times")
+
+# %% ../nbs/07_samplers.ipynb #9bdd6458
+def _check_steps(value: Any, diffusion: GaussianDiffusion) -> int | list[int]:
+    times = _falling(value)
+    if times[:1] == [diffusion.num_timesteps]: return times
+    return _whole("steps", value, 1, diffusion.num_timesteps)
+
+
+_card_checks: dict[str, Callable[[Any, GaussianDiffusion], Any]] = {
+    "sampler": lambda value, diffusion: _sampler_name(value),
+    "steps": _check_steps,
+    "eta": lambda value, diffusion: _real("eta", value, 0, 1),
+    "spacing": lambda value, diffusion: _check_spacing(value),
+    "guidance_scale": lambda value, diffusion: _real("guidance_scale", value)}
 
 # %% ../nbs/07_samplers.ipynb #bd25ae57
 _sampling_entries = "sampler", "steps", "eta", "spacing"
@@ -88,17 +110,18 @@ _sampling_entries = "sampler", "steps", "eta", "spacing"
 
 def _read_card(diffusion: GaussianDiffusion) -> dict[str, Any]:
     "What the card recommends: some of sampler, steps, eta, spacing and guidance_scale"
-    if not isinstance(diffusion, GaussianDiffusion):
-        raise ValueError(f"diffusion must be a GaussianDiffusion, not {_brief(diffusion)}")
-    sampling, scale = diffusion.card.get("sampling") or {}, diffusion.card.get("guidance_scale")
+    _check_diffusion(diffusion)
+    card = diffusion.card
+    if not isinstance(card, dict): raise ValueError(f"a card must be a dict, not {_brief(card)}")
+    sampling = {} if card.get("sampling") is None else card["sampling"]
     wrong = not isinstance(sampling, dict) or set(sampling) - {*_sampling_entries}
     if wrong:
         names = ", ".join(_sampling_entries)
-        raise ValueError(f"a card's sampling must be a dict with {names}, not {sampling!r}")
-    if scale is None: return sampling
-    if isinstance(scale, bool) or not isinstance(scale, Real):
-        raise ValueError(f"a card's guidance_scale must be a number, not {scale!r}")
-    return dict(sampling, guidance_scale=float(scale))
+        raise ValueError(f"a card's sampling must be a dict with {names}, not {_brief(sampling)}")
+    entries = dict(sampling, guidance_scale=card.get("guidance_scale"))
+    given = {name: value for name, value in entries.items() if value is not None}
+    try: return {name: _card_checks[name](given[name], diffusion) for name in given}
+    except ValueError as error: raise ValueError(f"a card's {error}") from None
 
 # %% ../nbs/07_samplers.ipynb #872659c6
 def resolve_sampling(
@@ -113,6 +136,7 @@ def resolve_sampling(
 ) -> dict[str, Any]:  # rule, sampling_timesteps and guidance_scale, for `reverse_process`
     "The sampling that the model's card recommends, except for the given options"
     card = _read_card(diffusion)
+    if guidance_scale is not None: guidance_scale = _real("guidance_scale", guidance_scale)
     recommended = card if rule is None else {}
     if sampling_timesteps is None: sampling_timesteps = recommended.get("steps")
     if spacing is None and not _are_times(sampling_timesteps): spacing = recommended.get("spacing")
@@ -126,20 +150,29 @@ def resolve_sampling(
         guidance_scale=guidance_scale)
 
 # %% ../nbs/07_samplers.ipynb #1759a003
+def _room_for(diffusion: GaussianDiffusion, n: int) -> Tensor:
+    "A tensor to write n samples into, on the CPU"
+    _check_diffusion(diffusion)
+    return _empty((n, *diffusion.data_shape), _state_dtype(diffusion), "cpu")
+
+
 def _check_dtype(dtype: torch.dtype | None) -> None:
-    if dtype in (None, torch.bfloat16, torch.float16): return
-    raise ValueError(f"dtype must be torch.bfloat16, torch.float16 or None, not {dtype!r}")
+    if dtype is None: return
+    if isinstance(dtype, torch.dtype) and dtype in (torch.bfloat16, torch.float16): return
+    wanted = "torch.bfloat16, torch.float16 or None"
+    raise ValueError(f"dtype must be {wanted}, not {_brief(dtype)}")
 
 
-def _chunks(n: int, chunk: int, progress: bool) -> Iterable[slice]:
+def _chunks(n: int, chunk: int, progress: bool) -> Iterator[slice]:
     "The slice of sample indices of each chunk"
-    from tqdm.auto import tqdm
-    chunks = [slice(start, min(start + chunk, n)) for start in range(0, n, chunk)]
-    return tqdm(chunks, desc="drawing", unit="chunk", disable=not progress)
+    starts: Iterable[int] = range(0, n, chunk)
+    if progress: starts = _progress_bar(starts, desc="drawing", unit="chunk")
+    for start in starts: yield slice(start, min(start + chunk, n))
 
 
 def _autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager:
-    return torch.autocast(device.type, dtype) if dtype else nullcontext()
+    _check_dtype(dtype)
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
 
 # %% ../nbs/07_samplers.ipynb #9714ca32
 def _part_of(
@@ -173,16 +206,15 @@ def sample(
     progress: bool = True,  # show a progress bar of the chunks
 ) -> Tensor:  # (n, *data_shape), on the CPU
     "`n` samples, drawn in chunks and by default as the model's card recommends"
-    _read_card(diffusion)  # raises an error if the card is wrong
-    check_counts(n=n, chunk=chunk)
-    _check_dtype(dtype)
+    n, chunk, progress = _whole("n", n, 1), _whole("chunk", chunk, 1), _flag("progress", progress)
+    samples = _room_for(diffusion, n)
     if labels is not None: labels = diffusion._resolve_labels(labels, n)
     process = resolve_sampling(diffusion, labels, rule=rule, sampling_timesteps=sampling_timesteps,
                                eta=eta, spacing=spacing, guidance_scale=guidance_scale)
     process.update(clip_denoised=clip_denoised, progress=False)
     _part_of(diffusion, slice(0, 1), labels, seed, process)  # checks all options, draws no sample
-    samples = torch.empty(n, *diffusion.data_shape, dtype=diffusion.betas.dtype)
     for part in _chunks(n, chunk, progress):
         steps = _part_of(diffusion, part, labels, seed, process)
         with _autocast(diffusion.device, dtype): samples[part] = final(steps)
+        _check_finite("samples", samples[part])
     return samples

@@ -11,27 +11,26 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
-from inspect import signature
 from itertools import pairwise
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from fastcore.basics import patch
 from fastcore.meta import delegates
-from torch import Tensor
+from torch import Tensor, nn
 
-from .checks import Labels, _brief, check_timesteps
-from .schedules import cumulate_alphas
-from denoising_diffusion.diffusion import (
-    GaussianDiffusion, Level, noise_like,
-    posterior_mean_variance,
+from denoising_diffusion.checks import (
+    Labels, _brief, _check_finite, _check_generator, check_timesteps, _empty, _falling, _flag,
+    _is_single, _progress_bar, _real, _tensor, _weights_dtype, _whole,
 )
-from .guidance import _guided
+from .schedules import _most_timesteps, cumulate_alphas
+from denoising_diffusion.diffusion import (
+    GaussianDiffusion, Level, _fit, noise_like, posterior_mean_variance,
+)
+from .guidance import _Evaluator, _guided, _takes
 
 # %% ../nbs/04_sampling.ipynb #13045959
-@torch.no_grad()
 def _predict_x_start(
     diffusion: GaussianDiffusion,
     denoiser: Callable[[Tensor, Tensor], Tensor],  # (x, t) -> what the network predicts
@@ -39,12 +38,27 @@ def _predict_x_start(
     t: int | Tensor,  # one time or LongTensor (B,); 1 … T
     clip_denoised: bool,  # clamp x̂_0 to [-1, 1]
 ) -> Tensor:  # (B, …) x̂_0
-    "The clean data estimated from x_t by `denoiser`"
+    "The clean data estimated from x_t by `denoiser`; with gradients only if x_t requires them"
     times = t
     if not isinstance(t, Tensor):
         times = torch.full((len(x),), t, dtype=torch.long, device=x.device)
-    x_start = diffusion.predict_start(x, t, denoiser(x, times))
-    return x_start.clamp(-1, 1) if clip_denoised else x_start
+    with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
+        x_start = diffusion._start_of(x, t, denoiser(x, times))
+        return x_start.clamp(-1, 1) if clip_denoised else x_start
+
+# %% ../nbs/04_sampling.ipynb #9dcd3fc2
+def _check_rule(x: Any, x_start: Any, level_t: Any, level_s: Any) -> tuple[Tensor, Tensor]:
+    "x and x̂_0 as finite tensors of one shape; a `ValueError` if they or the levels don't fit"
+    if not isinstance(level_t, Level) or not isinstance(level_s, Level):
+        raise ValueError("level_t and level_s must be Levels, as from diffusion.level(t, x), "
+                         f"not {_brief(level_t)} and {_brief(level_s)}")
+    later = torch.as_tensor(level_t.noise) >= torch.as_tensor(level_s.noise)
+    if not later.all(): raise ValueError("level_t must be noisier than level_s")
+    x = _tensor("x", x)
+    x_start = _fit("x_start", x_start, x)
+    _check_finite("x", x)
+    _check_finite("x_start", x_start)
+    return x, x_start
 
 # %% ../nbs/04_sampling.ipynb #e24adf78
 def ddpm_rule(
@@ -54,10 +68,27 @@ def ddpm_rule(
     level_s: Level,  # at s < t
 ) -> tuple[Tensor, float | Tensor]:  # mean (B, …) and standard deviation of x_s
     "The DDPM rule (Ho et al. 2020, arXiv 2006.11239, algorithm 2), for any s < t"
+    x, x_start = _check_rule(x, x_start, level_t, level_s)
+    return _ddpm_step(x, x_start, level_t, level_s)
+
+
+def _ddpm_step(
+    x: Tensor, x_start: Tensor, level_t: Level, level_s: Level,
+) -> tuple[Tensor, float | Tensor]:
     mean, variance = posterior_mean_variance(x_start, x, level_t, level_s)
     return mean, variance**0.5
 
 ddpm_rule.name = "DDPM"
+ddpm_rule.unchecked = _ddpm_step  # for the loop, which needs no checks
+
+# %% ../nbs/04_sampling.ipynb #e72da2d1
+def _is_step(made: Any, x: Tensor) -> bool:
+    "Whether a rule returned a mean of x's shape, and a standard deviation that fits it"
+    if not isinstance(made, tuple) or len(made) != 2: return False
+    mean, std = made
+    if not isinstance(mean, Tensor) or mean.shape != x.shape: return False
+    if isinstance(std, Tensor): return std.ndim in (0, x.ndim)
+    return isinstance(std, (int, float))
 
 # %% ../nbs/04_sampling.ipynb #b3449198
 def _move(
@@ -72,7 +103,11 @@ def _move(
     generator: "torch.Generator | SeededNoise | None" = None,  # for the noise that is drawn
 ) -> Tensor:  # (B, …) x_s
     "x_s from x_t and x̂_0, by the rule"
-    mean, std = rule(x, x_start, diffusion.level(t, x), diffusion.level(s, x))
+    made = rule(x, x_start, diffusion.level(t, x), diffusion.level(s, x))
+    if not _is_step(made, x):
+        wanted = "a mean of x's shape and a standard deviation"
+        raise ValueError(f"a rule must return {wanted}, not {_brief(made)}")
+    mean, std = made
     if not isinstance(std, Tensor) and std == 0: return mean
     return mean + std * _draw_noise(x, noise, generator)
 
@@ -100,17 +135,15 @@ def _trajectory(
     progress: bool,
 ) -> Iterator[Step]:
     "Predict and move from each time to the next"
-    for t, s in _progress_bar([*pairwise(times)], progress):
+    for t, s in _with_bar([*pairwise(times)], progress):
         x_start = predict(x, t)
         if s < t: yield Step(t, x, x_start)
         x = move(x, x_start, t, s)
     yield Step(0, x, x)
 
 
-def _progress_bar(steps: list[Any], progress: bool) -> Iterable[Any]:
-    if not progress: return steps
-    from tqdm.auto import tqdm
-    return tqdm(steps, desc="sampling", leave=False)
+def _with_bar(steps: list[Any], progress: bool) -> Iterable[Any]:
+    return _progress_bar(steps, desc="sampling", leave=False) if progress else steps
 
 # %% ../nbs/04_sampling.ipynb #d87b7a5d
 def time_grid(
@@ -119,20 +152,19 @@ def time_grid(
     spacing: float = 1.0,  # 1 spreads the times evenly, below 1 puts more near T, above 1 near 0
 ) -> list[int]:  # falling from T to 0; n + 1 times for n steps
     "The times T (1 − i/n)^spacing that a sampler visits, rounded to distinct whole numbers"
-    T = num_timesteps
-    n = T if sampling_timesteps is None else _step_count(sampling_timesteps, 1, T)
-    if not 0 < spacing < math.inf:
-        raise ValueError(f"spacing must be a finite number above 0, not {spacing!r}")
+    T = _whole("num_timesteps", num_timesteps, 1, _most_timesteps)
+    n = T if sampling_timesteps is None else _whole("sampling_timesteps", sampling_timesteps, 1, T)
+    spacing = _check_spacing(spacing)
     if spacing == 1: return [T - (i * T + n // 2) // n for i in range(n + 1)]
     return _distinct([T * (1 - i / n) ** spacing for i in range(n + 1)])
 
 
-def _step_count(n: int, least: int, most: int) -> int:
-    "`n` as an int; a `ValueError` unless it is a whole number in least … most"
-    if isinstance(n, bool) or n not in range(least, most + 1):
-        allowed = f"a whole number in {least} … {most}"
-        raise ValueError(f"the number of sampling steps must be {allowed}, not {n!r}")
-    return int(n)
+def _check_spacing(spacing: Any) -> float:
+    "`spacing` as a float; a `ValueError` unless it is a finite number above 0"
+    try: number = _real("spacing", spacing, 0)
+    except ValueError: number = 0.0
+    if number > 0: return number
+    raise ValueError(f"spacing must be a finite number above 0, not {_brief(spacing)}")
 
 
 def _distinct(wanted: Sequence[float]) -> list[int]:  # from T to 0
@@ -149,20 +181,11 @@ def _resolve_times(
     num_timesteps: int,  # T
 ) -> list[int]:  # falling from T to 0
     "The even `time_grid` for a number of steps, or the given times after a check"
-    if hasattr(times, "tolist"): times = times.tolist()
-    if not isinstance(times, Sequence): return time_grid(num_timesteps, times)
-    times = list(times)
-    if not _falls(times, num_timesteps):
-        allowed = f"a list that falls from {num_timesteps} to 0"
-        raise ValueError(f"the times must be {allowed}, not {times}")
-    return times
-
-
-def _falls(times: list[int], num_timesteps: int) -> bool:
-    "Whether these are whole numbers that fall from T to 0"
-    if not all(isinstance(t, Integral) for t in times): return False
-    ends = times[:1] + times[-1:]
-    return ends == [num_timesteps, 0] and all(s < t for t, s in pairwise(times))
+    if _is_single(times): return time_grid(num_timesteps, times)
+    whole = _falling(times)
+    if whole and whole[0] == num_timesteps: return whole
+    allowed = f"a number of steps, or a list that falls from {num_timesteps} to 0"
+    raise ValueError(f"sampling_timesteps must be {allowed}, not {_brief(times)}")
 
 # %% ../nbs/04_sampling.ipynb #ac846bb6
 def _find_rule(
@@ -173,20 +196,12 @@ def _find_rule(
         # Not at the top, as this module imports ours
         registry = import_module("denoising_diffusion.samplers")
         return registry.sampler_rule(rule)
-    if not callable(rule):
-        raise ValueError(f"rule must be a rule such as ddim_rule(), or a name, not {rule!r}")
-    if not _takes_four(rule):
-        name = getattr(rule, "__name__", repr(rule))
+    if not callable(rule) or isinstance(rule, (type, nn.Module)):
+        raise ValueError(f"rule must be a rule such as ddim_rule(), or a name, not {_brief(rule)}")
+    if not _takes(rule, 4):
+        name = getattr(rule, "__name__", _brief(rule))
         raise ValueError(f"{name} makes a rule: give {name}(), with its parentheses")
     return rule
-
-
-def _takes_four(rule: Callable) -> bool:
-    "Whether `rule` can be called with x_t, x̂_0 and two levels, as far as its signature shows"
-    try: signature(rule).bind(0, 0, 0, 0)
-    except TypeError: return False
-    except ValueError: pass  # a builtin without a signature
-    return True
 
 # %% ../nbs/04_sampling.ipynb #6c61dbdb
 def evaluations(
@@ -194,13 +209,19 @@ def evaluations(
     times: list[int],  # as from `time_grid`
 ) -> int:
     "The number of denoiser evaluations in a trajectory of `rule` over `times`"
-    _, visited = _reset(_find_rule(rule), times)
+    rule, whole = _find_rule(rule), _falling(times)
+    if not whole:
+        raise ValueError(f"times must be a list of times that fall to 0, not {_brief(times)}")
+    _, visited = _reset(rule, whole)
     return len(visited) - 1
 
 
 def _reset(rule: Callable, times: list[int]) -> tuple[Callable, list[int]]:
-    "A rule with an empty memory, and the times it visits; a plain function is returned unchanged"
-    return rule.reset(times) if hasattr(rule, "reset") else (rule, times)
+    "A rule with an empty memory and the times it visits; a plain function without its checks"
+    if not hasattr(rule, "reset"): return getattr(rule, "unchecked", rule), times
+    made = rule.reset(times)
+    if isinstance(made, tuple) and len(made) == 2 and callable(made[0]): return made
+    raise ValueError(f"reset must return a rule and its times, not {_brief(made)}")
 
 # %% ../nbs/04_sampling.ipynb #137f8383
 class SeededNoise:
@@ -212,11 +233,8 @@ class SeededNoise:
         seed: int,  # at least 0
         start: int = 0,  # the index of the first sample
     ) -> None:
-        for name, value in dict(seed=seed, start=start).items():
-            whole = isinstance(value, Integral) and not isinstance(value, bool)
-            if not whole or value < 0:
-                raise ValueError(f"{name} must be a whole number of at least 0, not {value!r}")
-        self.seed, self.start = int(seed), int(start)
+        self.seed = _whole("seed", seed, least=0)
+        self.start = _whole("start", start, least=0)
         self._generators: dict[int, torch.Generator] = {}
 
 # %% ../nbs/04_sampling.ipynb #18836b6e
@@ -226,9 +244,10 @@ def like(
     x: Tensor,  # (B, …) floats: B samples, the first with index `start`
 ) -> Tensor:  # (B, …)
     "The next noise of x's shape, dtype and device"
+    if not isinstance(x, Tensor) or not x.ndim: x = torch.atleast_1d(_tensor("x", x))
     noise = torch.empty(x.shape, device=x.device, dtype=torch.float32)  # for every dtype
     size, stop = self.block_size, self.start + len(x)
-    for block in range(self.start // size, math.ceil(stop / size)):
+    for block in range(self.start // size, (stop + size - 1) // size):
         generator = self._generator(block, x.device)
         first, last = max(block * size, self.start), min((block + 1) * size, stop)
         part = noise[first - self.start:last - self.start]
@@ -255,35 +274,48 @@ def _initial_noise(
     noise: Tensor | None = None,  # x_T, if it is given
     generator: torch.Generator | SeededNoise | None = None,  # for the noise that is drawn
 ) -> Tensor:  # x_T (B, *data_shape)
-    "x_T: standard normal noise on the diffusion's device and in its dtype, unless `noise` is given"
+    "x_T: standard normal noise on the diffusion's device, unless `noise` is given"
     shape = _sample_shape(diffusion, n_or_shape)
-    if noise is None:
-        like = diffusion.betas.new_empty(shape)
-        return _draw_noise(like, None, generator)
-    if not isinstance(noise, Tensor) or not noise.is_floating_point():
-        given = noise.dtype if isinstance(noise, Tensor) else repr(noise)
-        raise ValueError(f"noise must be a tensor of floats, not {given}")
-    if tuple(noise.shape) != shape:
-        raise ValueError(f"noise must have shape {shape}, not {tuple(noise.shape)}")
-    return noise.to(diffusion.betas)
+    like = _empty(shape, _state_dtype(diffusion), diffusion.device)
+    _check_source(generator, like.device)
+    return _draw_noise(like, None, generator) if noise is None else noise_like(like, noise)
+
+
+def _state_dtype(diffusion: GaussianDiffusion) -> torch.dtype:
+    "The dtype of x_t: that of the schedule or of the weights, whichever is more precise"
+    return torch.promote_types(diffusion.betas.dtype, _weights_dtype(diffusion.denoise_fn))
+
+
+def _check_source(generator: Any, device: torch.device) -> None:
+    "Raise a `ValueError` unless noise can be drawn from `generator` on this device"
+    if not isinstance(generator, SeededNoise): _check_generator(generator, device)
 
 # %% ../nbs/04_sampling.ipynb #5a3b1e04
+_most_values = 2**40  # in one tensor
+
+
+def _check_diffusion(diffusion: Any) -> None:
+    "Raise a `ValueError` unless this is a `GaussianDiffusion`"
+    if isinstance(diffusion, GaussianDiffusion): return
+    raise ValueError(f"diffusion must be a GaussianDiffusion, not {_brief(diffusion)}")
+
+
 def _sample_shape(
     diffusion: GaussianDiffusion,
     n_or_shape: int | Sequence[int],  # number of samples, or their shape (B, *data_shape)
 ) -> tuple[int, ...]:  # (B, *data_shape)
     "The shape (B, *data_shape), given the number of samples or that shape itself"
-    if not isinstance(diffusion, GaussianDiffusion):
-        raise ValueError(f"diffusion must be a GaussianDiffusion, not {_brief(diffusion)}")
+    _check_diffusion(diffusion)
     given = n_or_shape.tolist() if hasattr(n_or_shape, "tolist") else n_or_shape
-    shape = tuple(given) if isinstance(given, Sequence) else (given, *diffusion.data_shape)
-    whole = all(isinstance(n, Integral) and not isinstance(n, bool) and n >= 1 for n in shape)
+    shape = given if isinstance(given, (list, tuple)) else (given, *diffusion.data_shape)
+    try: shape = tuple(_whole("n_or_shape", size, least=1) for size in shape)
+    except ValueError: shape = ()
     channels, *size = diffusion.data_shape
-    if not whole or shape[1:2] != (channels,) or len(shape) != len(size) + 2:
-        sizes = ", ".join(map(str, diffusion.data_shape))
-        allowed = f"a number of samples, at least 1, or a shape (B, {sizes})"
-        raise ValueError(f"n_or_shape must be {allowed}, not {_brief(n_or_shape)}")
-    return tuple(int(n) for n in shape)
+    fits = shape[1:2] == (channels,) and len(shape) == len(size) + 2
+    if fits and math.prod(shape) <= _most_values: return shape
+    sizes = ", ".join(map(str, diffusion.data_shape))
+    allowed = f"a number of samples, at least 1, or a shape (B, {sizes})"
+    raise ValueError(f"n_or_shape must be {allowed}, not {_brief(n_or_shape)}")
 
 # %% ../nbs/04_sampling.ipynb #7ed2cc88
 def _guided_denoiser(
@@ -294,6 +326,7 @@ def _guided_denoiser(
 ) -> Callable[[Tensor, Tensor], Tensor]:  # (x, t) -> what the network predicts
     "The diffusion's network under guidance, with its labels checked and moved to its device"
     network = diffusion._get_network()
+    guidance_scale = _real("guidance_scale", guidance_scale)
     if labels is None: return _guided(network, None, guidance_scale)
     numbers = diffusion._resolve_labels(labels, batch_size, diffusion.device)
     if not numbers.any(): guidance_scale = 1.0  # all are 0: one evaluation is enough
@@ -318,8 +351,10 @@ def reverse_process(
     denoiser = _guided_denoiser(diffusion, shape[0], labels, guidance_scale)
     times = _resolve_times(sampling_timesteps, diffusion.num_timesteps)
     rule, times = _reset(_find_rule(rule), times)
+    clip_denoised, progress = _flag("clip_denoised", clip_denoised), _flag("progress", progress)
     x = _initial_noise(diffusion, shape, noise, generator)
-    predict = partial(_predict_x_start, diffusion, denoiser, clip_denoised=clip_denoised)
+    evaluate = _Evaluator(denoiser)
+    predict = partial(_predict_x_start, diffusion, evaluate, clip_denoised=clip_denoised)
     move = partial(_move, diffusion, rule=rule, generator=generator)
     return _trajectory(predict, move, x, times, progress)
 
@@ -328,9 +363,12 @@ def final(
     steps: Iterator[Step],  # from `reverse_process`
 ) -> Tensor:  # (B, *data_shape)
     "The x of the last step"
+    wanted = "steps must be those of reverse_process"
+    if not isinstance(steps, Iterable): raise ValueError(f"{wanted}, not {_brief(steps)}")
     step = None
     for step in steps: pass
     if step is None: raise ValueError("there are no steps to take the last of")
+    if not isinstance(step, Step): raise ValueError(f"{wanted}, and {_brief(step)} is no Step")
     return step.x
 
 # %% ../nbs/04_sampling.ipynb #bf4f06d9
@@ -357,7 +395,8 @@ def p_sample_loop_all(
     steps = reverse_process(diffusion, n_or_shape, labels,
                             rule=ddpm_rule, sampling_timesteps=None, **kwargs)
     first = next(steps)
-    xs = first.x.new_empty(diffusion.num_timesteps, *first.x.shape)
+    shape = diffusion.num_timesteps, *first.x.shape
+    xs = _empty(shape, first.x.dtype, first.x.device)
     x_starts = torch.empty_like(xs)
     x_start = first.x_start
     for i, step in enumerate(steps):
@@ -380,24 +419,52 @@ def sample_step(
     generator: torch.Generator | SeededNoise | None = None,  # for the noise that is drawn
 ) -> tuple[Tensor, Tensor]:  # x_s, x̂_0
     "One step of `rule` from t to s"
-    t = check_timesteps(t, len(x), diffusion.num_timesteps, least=1)
-    s = check_timesteps(s, len(x), diffusion.num_timesteps)
-    _check_earlier(s, t)
-    rule = _find_rule(rule)
-    if hasattr(rule, "reset"):
-        raise ValueError(f"{rule.name} needs the steps before this one: "
-                         "use reverse_process, not sample_step")
+    x, t = _check_state(diffusion, x, t)
+    s = _check_earlier(diffusion, s, t, x)
+    rule = _memoryless(_find_rule(rule))
+    clip_denoised = _flag("clip_denoised", clip_denoised)
     denoiser = _guided_denoiser(diffusion, len(x), labels, guidance_scale)
-    x_start = _predict_x_start(diffusion, denoiser, x, t, clip_denoised)
+    _check_source(generator, x.device)
+    if noise is not None: noise = noise_like(x, noise)
+    x_start = _predict_x_start(diffusion, _Evaluator(denoiser), x, t, clip_denoised)
     x_s = _move(diffusion, x, x_start, t, s, rule=rule, noise=noise, generator=generator)
     return x_s, x_start
 
 
-def _check_earlier(s: int | Tensor, t: int | Tensor) -> None:
-    "Raise a `ValueError` unless s < t; times on a GPU are not checked, to avoid waiting for it"
+def _memoryless(rule: Callable) -> Callable:
+    "The rule without its checks; a `ValueError` if it remembers earlier steps"
+    if not hasattr(rule, "reset"): return getattr(rule, "unchecked", rule)
+    name = getattr(rule, "name", "this rule")
+    wanted = "use reverse_process, not sample_step"
+    raise ValueError(f"{name} needs the steps before this one: {wanted}")
+
+# %% ../nbs/04_sampling.ipynb #39fa3cd5
+def _check_state(diffusion: Any, x: Any, t: Any) -> tuple[Tensor, int | Tensor]:
+    "x_t in the dtype of sampling, and t; a `ValueError` unless they fit the diffusion"
+    _check_diffusion(diffusion)
+    x = diffusion._samples("x", x)
+    try: _sample_shape(diffusion, x.shape)
+    except ValueError:
+        wanted = f"samples of shape {diffusion.data_shape}"
+        raise ValueError(f"x must hold {wanted}, not {tuple(x.shape[1:])}") from None
+    t = check_timesteps(t, len(x), diffusion.num_timesteps, least=1)
+    dtype = torch.promote_types(x.dtype, _state_dtype(diffusion))
+    if isinstance(t, Tensor): t = t.to(x.device)
+    return x.to(dtype), t
+
+
+def _check_earlier(
+    diffusion: GaussianDiffusion, s: Any, t: int | Tensor, x: Tensor,
+) -> int | Tensor:
+    "`s`; a `ValueError` unless 0 ≤ s < t; times on a GPU are not read, to avoid waiting for it"
+    try: s = check_timesteps(s, len(x), diffusion.num_timesteps)
+    except ValueError as error:
+        raise ValueError(f"the time to step to: {error}") from None
+    if isinstance(s, Tensor): s = s.to(x.device)
     late = torch.as_tensor(s) >= torch.as_tensor(t)
     if late.device.type == "cpu" and late.any():
         raise ValueError(f"the step must go to a time before t = {t}, not {s}")
+    return s
 
 # %% ../nbs/04_sampling.ipynb #b3f5a45a
 @delegates(sample_step, but=["rule"])
@@ -410,7 +477,7 @@ def p_sample(
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor]:  # x_{t−1}, x̂_0
     "One DDPM step, t to t − 1 (arXiv 2006.11239, algorithm 2)"
-    t = check_timesteps(t, len(x), diffusion.num_timesteps, least=1)
+    x, t = _check_state(diffusion, x, t)
     return sample_step(diffusion, x, t, t - 1, noise, labels, rule=ddpm_rule, **kwargs)
 
 # %% ../nbs/04_sampling.ipynb #dda3cbf1
@@ -419,7 +486,8 @@ def logsnr_grid(
     sampling_timesteps: int,  # number of steps, 2 … T
 ) -> list[int]:  # falling from T to 0; n + 1 times for n steps
     "Times spaced evenly in log(ᾱ/(1 − ᾱ)), apart from rounding (arXiv 2206.00927)"
-    n = _step_count(sampling_timesteps, 2, diffusion.num_timesteps)
+    _check_diffusion(diffusion)
+    n = _whole("sampling_timesteps", sampling_timesteps, 2, diffusion.num_timesteps)
     alphas_cumprod = cumulate_alphas(diffusion.betas64)[1:]
     logsnr = alphas_cumprod.logit()  # falls with t
     wanted = torch.linspace(logsnr[-1], logsnr[0], n, dtype=torch.float64)

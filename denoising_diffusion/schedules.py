@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from .checks import _tensor, check_counts
+from .checks import _real, _tensor, _whole
 
 # %% ../nbs/01_schedules.ipynb #97a8afa3
 def cumulate_alphas(
@@ -33,24 +33,36 @@ def _check_betas(betas: Tensor) -> Tensor:
         t = int(bad.nonzero()[0]) + 1
         beta = betas[t - 1].item()
         raise ValueError(f"every beta must lie strictly between 0 and 1, but β_{t} = {beta:.6g}")
+    _check_signal((1 - betas).cumprod(0))
     return betas
 
+
+def _check_signal(alphas_cumprod: Tensor) -> None:
+    "Raise a `ValueError` if there is no noise at t = 1, or no signal that float32 can hold at T"
+    first, last = alphas_cumprod[[0, -1]].tolist()
+    if first == 1: raise ValueError("β_1 is too small: it adds no noise in float64")
+    if last < 1e-60: raise ValueError(f"the betas leave no signal: ᾱ_T = {last:.3g} is below 1e-60")
+
 # %% ../nbs/01_schedules.ipynb #7c010a3e
+_most_timesteps = 1_000_000
+
+
 def linear_beta_schedule(
     num_timesteps: int,  # T
     start: float = 1e-4,  # β₁ at T = 1000
     end: float = 0.02,  # β_T at T = 1000
 ) -> Tensor:  # (T,) float64
     "Betas that rise linearly, scaled by 1000/T (arXiv 2006.11239); a `ValueError` if one reaches 1"
-    check_counts(num_timesteps=num_timesteps)
-    scale = 1000 / num_timesteps
+    T = _whole("num_timesteps", num_timesteps, 1, _most_timesteps)
+    start, end = _real("start", start, 0, 1), _real("end", end, 0, 1)
+    scale = 1000 / T
     highest = max(start, end) * scale
     if highest >= 1:
         least = math.floor(1000 * max(start, end)) + 1
         raise ValueError(
-            f"a linear schedule of {num_timesteps} steps would end at β = {highest:.4g}, "
+            f"a linear schedule of {T} steps would end at β = {highest:.4g}, "
             f"but β must stay below 1: take at least {least} steps, or a smaller end than {end}")
-    betas = torch.linspace(scale * start, scale * end, num_timesteps, dtype=torch.float64)
+    betas = torch.linspace(scale * start, scale * end, T, dtype=torch.float64)
     return _check_betas(betas)
 
 # %% ../nbs/01_schedules.ipynb #f208864b
@@ -60,10 +72,10 @@ def cosine_beta_schedule(
     max_beta: float = 0.999,  # larger betas are cut to this
 ) -> Tensor:  # (T,) float64
     "Betas whose ᾱ falls like a squared cosine (Nichol & Dhariwal 2021, arXiv 2102.09672)"
-    check_counts(num_timesteps=num_timesteps)
-    if s < 0: raise ValueError(f"the offset s must be at least 0, not {s!r}")
-    t = torch.arange(num_timesteps + 1, dtype=torch.float64)
-    angle = (t / num_timesteps + s) / (1 + s) * math.pi / 2
+    T = _whole("num_timesteps", num_timesteps, 1, _most_timesteps)
+    s, max_beta = _real("s", s, 0), _real("max_beta", max_beta, 0, 1)
+    t = torch.arange(T + 1, dtype=torch.float64)
+    angle = (t / T + s) / (1 + s) * math.pi / 2
     f = torch.cos(angle) ** 2
     betas = 1 - f[1:] / f[:-1]
     return _check_betas(betas.clamp(max=max_beta))
@@ -75,10 +87,11 @@ def logsnr_beta_schedule(
     end: float = -7.0,  # the same at t = T: almost only noise
 ) -> Tensor:  # (T,) float64
     "Betas whose log signal-to-noise ratio falls evenly from `start` to `end` (arXiv 2107.00630)"
-    check_counts(num_timesteps=num_timesteps)
-    if num_timesteps > 1 and start <= end:
-        raise ValueError(f"start must be above end = {end!r}, not {start!r}: the signal must fade")
-    logsnr = torch.linspace(start, end, num_timesteps, dtype=torch.float64)
+    T = _whole("num_timesteps", num_timesteps, 1, _most_timesteps)
+    start, end = _real("start", start), _real("end", end)
+    if T > 1 and start <= end:
+        raise ValueError(f"start must be above end = {end:g}, not {start:g}: the signal must fade")
+    logsnr = torch.linspace(start, end, T, dtype=torch.float64)
     alphas_cumprod = torch.sigmoid(logsnr)
     previous = torch.cat([alphas_cumprod.new_ones(1), alphas_cumprod[:-1]])
     return _check_betas(1 - alphas_cumprod / previous)
@@ -96,6 +109,6 @@ def clipped_snr_weights(
     gamma: float = 2.0,  # the largest weight of an error in x̂_0, ≥ 1
 ) -> Tensor:  # (T,) float64 in 0 … 1
     "Time weights for v, so that errors in x̂_0 weigh min(SNR + 1, γ) (arXiv 2303.09556)"
-    if not gamma >= 1: raise ValueError(f"gamma must be at least 1, not {gamma!r}")
+    gamma = _real("gamma", gamma, 1)
     noise_share = 1 - cumulate_alphas(betas)[1:]
     return (gamma * noise_share).clamp(max=1)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from .checks import _real
 from .diffusion import Level, snr_ratio
 from .ddim import ddim_rule
 
@@ -58,7 +59,7 @@ class _MultistepRule:
         correct: bool,  # whether to correct each step after the evaluation at its end
         name: str = "multistep",
     ) -> None:
-        self.rule, self.correct, self.name = rule, correct, name
+        self.rule, self.correct, self.name = getattr(rule, "unchecked", rule), correct, name
         self.past: list[_Evaluation] = []  # one or two, the newest last
         self.step: _StepTaken | None = None  # the previous one
 
@@ -83,6 +84,7 @@ def dpm_solver_rule(
     eta: float = 0.0,  # share of fresh noise: 0 none (deterministic) … 1 as much as DDPM
 ) -> _MultistepRule:
     "DPM-Solver++(2M), and at η = 1 SDE-DPM-Solver++(2M) (Lu et al. 2022, arXiv 2211.01095)"
+    eta = _real("eta", eta, 0, 1)
     return _MultistepRule(ddim_rule(eta), correct=False, name=f"DPM-Solver++, η = {eta:g}")
 
 # %% ../nbs/06_solvers.ipynb #3e6cc846
@@ -131,6 +133,7 @@ def unipc_rule(
     eta: float = 0.0,  # share of fresh noise: 0 none (deterministic) … 1 as much as DDPM
 ) -> _MultistepRule:
     "UniPC-2 with B(h) = e^h − 1; the corrector makes it third order (arXiv 2302.04867)"
+    eta = _real("eta", eta, 0, 1)
     return _MultistepRule(ddim_rule(eta), correct=True, name=f"UniPC, η = {eta:g}")
 
 # %% ../nbs/06_solvers.ipynb #ded738b3
@@ -154,7 +157,7 @@ class _HeunRule:
     name = "Heun"
 
     def __init__(self) -> None:
-        self.rule = ddim_rule(0.0)
+        self.rule = ddim_rule(0.0).unchecked
         self.start: _HeunStart | None = None  # of the previous step
 
     def reset(self, times: list[int]) -> tuple["_HeunRule", list[int]]:

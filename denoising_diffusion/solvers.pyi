@@ -17,7 +17,7 @@ class _StepTaken(NamedTuple):
 
 class _MultistepRule:
     """A first-order rule with memory and, if `correct`, a corrector; all samples at one time"""
-    rule: Callable[..., Any]
+    rule: Any
     correct: bool
     name: str
     past: list[_Evaluation]
@@ -46,7 +46,7 @@ class _HeunStart(NamedTuple):
 
 class _HeunRule:
     """Takes each step, then again with the mean of two predictions; all samples at one time"""
-    rule: Callable[..., Any]
+    rule: Any
     start: _HeunStart | None
     name: str
 
