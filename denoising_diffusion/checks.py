@@ -74,7 +74,9 @@ def _real(name: str, value: Any, low: float = -math.inf, high: float = math.inf)
     is_single = getattr(value, "ndim", None) == 0
     number = value.item() if is_single else value
     is_number = isinstance(number, Real) and not _is_truth(number)
-    if is_number and math.isfinite(number) and low <= number <= high: return float(number)
+    try: number = float(number) if is_number else math.nan
+    except OverflowError: number = math.nan  # a whole number that no float can hold
+    if math.isfinite(number) and low <= number <= high: return number
     limits = f" in {low:g} … {high:g}" if high < math.inf else f" of at least {low:g}"
     wanted = "a finite number" + (limits if low > -math.inf else "")
     raise ValueError(f"{name} must be {wanted}, not {_brief(value)}")
