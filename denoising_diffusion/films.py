@@ -205,7 +205,7 @@ def _find_model(model: Any) -> GaussianDiffusion:
     diffusion = find_diffusion(model)
     shape = diffusion.data_shape
     if shape == (2,) or len(shape) == 3 and shape[0] in (1, 3): return diffusion
-    raise ValueError(f"a film shows points (2,) or images (1 or 3, H, W), not data of shape {shape}")
+    raise ValueError(f"a film shows points (2,) or images (1 or 3, H, W), not samples {shape}")
 
 def _sample_count(diffusion: GaussianDiffusion, n: Any) -> int:
     "`n`, by default 500 for points and 16 for images"
@@ -300,9 +300,9 @@ def _describe_process(
 # %% ../nbs/50_films.ipynb #f4115e5b
 def _silently(steps: Iterable[Step], total: int) -> Iterable[Step]: return steps
 
-def _check_progress(progress: Any) -> None:
-    if callable(progress): return
-    raise ValueError(f"progress must be a function of (steps, total=…), not {_brief(progress)}")
+def _check_function(name: str, value: Any, arguments: str) -> None:
+    if callable(value): return
+    raise ValueError(f"{name} must be a function of {arguments}, not {_brief(value)}")
 
 def sample_film(
     model: str | Path | GaussianDiffusion,
@@ -322,7 +322,7 @@ def sample_film(
     diffusion, seed = _find_model(model), _whole("seed", seed, 0)
     n = _sample_count(diffusion, n)
     labels = _choose_labels(diffusion, label, n)
-    _check_progress(progress)
+    _check_function("progress", progress, "(steps, total=…)")
     if data is not None: data = _points("data", data)
     options = dict(rule=rule, sampling_timesteps=sampling_timesteps, spacing=spacing)
     process = resolve_sampling(
@@ -359,7 +359,7 @@ def forward_film(
     "The film of the forward process, from x_0 to x_T"
     x_start, seed = _clean_data(data), _whole("seed", seed, 0)
     num_timesteps = _whole("num_timesteps", num_timesteps, 1, 10_000)
-    _check_progress(progress)
+    _check_function("progress", progress, "(steps, total=…)")
     name, make_betas = _find_schedule(schedule)
     diffusion = GaussianDiffusion(make_betas(num_timesteps), tuple(x_start.shape[1:]))
     noise = SeededNoise(seed).like(x_start)
@@ -433,7 +433,7 @@ def _compare(
     if not choices: raise ValueError("there must be at least one choice to show")
     n, seed = _sample_count(diffusion, n), _whole("seed", seed, 0)
     labels = _choose_labels(diffusion, label, n)
-    _check_progress(progress)
+    _check_function("progress", progress, "(steps, total=…)")
     resolve = partial(resolve_sampling, diffusion, labels, **shared)
     processes = [resolve(**own) for _, own in choices]
     run = partial(_run, diffusion, n, labels, seed)

@@ -22,11 +22,12 @@ from .schedules import schedules
 from .diffusion import GaussianDiffusion
 from .sampling import Step
 from .samplers import resolve_sampling, samplers
-from .checks import warn_user
+from .checks import _brief, _points, _real, warn_user, _whole
 from .points import make_shapes, make_spiral
 from .pretrained import find_diffusion, pretrained_names
 from denoising_diffusion.films import (
-    Film, ddim_film, forward_film, guidance_film, make_film, sample_film, schedule_film, _speeds,
+    Film, _check_film, _check_function, _clean_data, ddim_film, _find_model, forward_film,
+    guidance_film, make_film, sample_film, _sample_count, schedule_film, _speeds, _text,
 )
 
 # %% ../nbs/51_widgets.ipynb #18974490
@@ -60,10 +61,7 @@ def _screen_layout(**options: str) -> Any:  # of ipywidgets.Layout
     import ipywidgets as w
     return w.Layout(width="100%", max_width="660px", **options)
 
-def _width(width: str) -> Any:  # of ipywidgets.Layout
-    "A layout of a width in CSS units, such as 340px"
-    import ipywidgets as w
-    return w.Layout(width=width)
+def _width(width: str) -> dict[str, str]: return dict(width=width)  # a layout, in CSS units
 
 def _row_layout(**options: str) -> Any:  # of ipywidgets.Layout
     "A row that continues in the next line where it is too long"
@@ -81,7 +79,10 @@ class Player:
         task: str = "sampling",  # what the progress bar says
     ) -> None:
         import ipywidgets as w
-        self.make, self.controls, self.unit = make, controls, unit
+        if make is not None: _check_function("make", make, "the values of the controls")
+        if not isinstance(controls, dict):
+            raise ValueError(f"controls must be a dict of widgets, not {_brief(controls)}")
+        self.make, self.controls, self.unit = make, controls, _text("unit", unit)
         self.film: Film | None = None
         self.job = self.thread = None
         self.slider = self.link = None  # made when the number of frames is known
@@ -93,7 +94,7 @@ class Player:
         self.speed = w.Dropdown(options=_speeds, value=100, layout=_width("170px"))
         self.speed.description = "speed"
         w.dlink((self.speed, "value"), (self.play, "interval"))
-        self.bar = w.FloatProgress(max=1.0, description=task, layout=_width("340px"))
+        self.bar = w.FloatProgress(max=1.0, description=_text("task", task), layout=_width("340px"))
         self.bar.layout.visibility = "hidden"
         self.row = w.HBox([self.play, self.speed], layout=_row_layout(display="none"))
         top = w.HBox([*controls.values()], layout=_row_layout())
@@ -108,7 +109,7 @@ class Player:
 def show_frame(self: Player, i: int) -> None:
     "Show frame i of the film; the last one if there are fewer"
     if self.film is None: return
-    i = min(i, len(self.film.pictures) - 1)
+    i = min(_whole("i", i, 0), len(self.film.pictures) - 1)
     self.image.value = self.film.pictures[i]
     self.caption.value = html.escape(self.film.captions[i])
 
@@ -125,6 +126,7 @@ def _close_widgets(widget: Any) -> None:
 def make_slider(self: Player, last: int) -> None:
     "Make the slider from frame 0 to frame `last`; a film of one frame shows no slider"
     import ipywidgets as w
+    last = _whole("last", last, 0)
     if self.slider is not None:
         self.link.close()
         _close_widgets(self.slider)
@@ -144,12 +146,13 @@ _style = "<style>.ddpm-sharp {image-rendering: pixelated;} .ddpm-old {opacity: 0
 
 def _set_class(widget: Any, name: str, on: bool) -> None:
     "Add a CSS class to a widget, or take it away"
-    if on: widget.add_class(name)
-    else: widget.remove_class(name)
+    change = widget.add_class if on else widget.remove_class
+    change(name)
 
 @patch
 def show(self: Player, film: Film) -> None:
     "Show a film; the slider keeps its place if the film before was as long"
+    _check_film(film)
     before, self.film = self.film, film
     spans = [f'<span style="flex: 1">{heading}</span>' for heading in film.headings]
     row = f'<div style="display: flex; text-align: center">{"".join(spans)}</div>'
@@ -199,6 +202,7 @@ def wait(
     timeout: float | None = None,  # seconds
 ) -> Player:
     "Wait until the film is rendered"
+    if timeout is not None: timeout = _real("timeout", timeout, 0, 1e6)
     if self.thread is not None: self.thread.join(timeout)
     return self
 
@@ -238,8 +242,7 @@ def _recommended(diffusion: GaussianDiffusion) -> dict[str, Any]:  # arguments o
     labels = 0 if diffusion.num_classes else None
     process = resolve_sampling(diffusion, labels)
     return dict(
-        rule=card.get("sampler", "ddpm"),
-        eta=card.get("eta", 0.0),
+        rule=card.get("sampler", "ddpm"), eta=card.get("eta", 0.0),
         sampling_timesteps=len(process["sampling_timesteps"]) - 1,
         guidance_scale=process["guidance_scale"])
 
@@ -395,10 +398,11 @@ def stepper(
     if isinstance(what, Film): return _show_film(what, unit) if _has_ipywidgets() else what
     if diffusion is not None or labels is not None:
         raise ValueError("diffusion and labels belong to given steps, and a model was given")
-    model = find_diffusion(what)
+    model = _find_model(what)
+    if n is not None: n = _sample_count(model, n)
     name = "this model" if isinstance(what, GaussianDiffusion) else str(what)
     points = _background_points()
-    if data is not None: points[name] = data
+    if data is not None: points[name] = _points("data", data)
     if not _has_ipywidgets(): return sample_film(model, n=n, data=points.get(name))
     return _Stepper(name, model, n, points)
 
@@ -413,8 +417,8 @@ def forward_stepper(
     num_timesteps: int = 100,  # T, at first
 ) -> Player | Film:  # a Film where there is no ipywidgets
     "A player with a slider from data to noise"
-    if not isinstance(data, Tensor) or not _has_ipywidgets():
-        return forward_film(data, num_timesteps=num_timesteps)  # or its error
+    data, num_timesteps = _clean_data(data), _whole("num_timesteps", num_timesteps, 1, 10_000)
+    if not _has_ipywidgets(): return forward_film(data, num_timesteps=num_timesteps)
     controls = dict(schedule=_schedule_control(), seed=_seed_control())
     most = max(1000, num_timesteps)
     controls["num_timesteps"] = _count_control("number of steps T", num_timesteps, most)
@@ -442,7 +446,6 @@ def _show_own(controls: dict[str, Any], change: Any = None) -> None:
 
 # %% ../nbs/51_widgets.ipynb #f3a2de2b
 def _draw_schedule(progress: Callable, **options: Any) -> Film:  # of `schedule_film`
-    "The film of a schedule; one frame needs no progress bar"
     return schedule_film(**options)
 
 def schedule_explorer() -> Player | Film:  # a Film where there is no ipywidgets
@@ -466,7 +469,8 @@ def guidance_explorer(
     n: int | None = None,  # samples; by default 16 images or 500 points
 ) -> Player | Film:  # a Film where there is no ipywidgets
     "A player with a slider through guidance scales, all from the same noise"
-    diffusion = find_diffusion(model)
+    diffusion = _find_model(model)
+    n = _sample_count(diffusion, n)
     if not diffusion.num_classes or not _has_ipywidgets():
         return guidance_film(diffusion, n=n)  # or its error
     import ipywidgets as w
@@ -483,7 +487,8 @@ def ddim_explorer(
     n: int | None = None,  # samples; by default 16 images or 500 points
 ) -> Player | Film:  # a Film where there is no ipywidgets
     "A player with a slider through numbers of DDIM steps, all from the same noise"
-    diffusion = find_diffusion(model)
+    diffusion = _find_model(model)
+    n = _sample_count(diffusion, n)
     if not _has_ipywidgets(): return ddim_film(diffusion, n=n)
     import ipywidgets as w
     label = w.Dropdown(options=_label_options(diffusion), description="label")
