@@ -238,7 +238,7 @@ def _split(content: bytes) -> tuple[dict[str, Any], bytes]:
     "The header of a safetensors file as a dict, and all that comes after it"
     end = 8 + int.from_bytes(content[:8], "little")
     if not 8 < end <= min(len(content), 8 + _longest_header):
-        raise ValueError(f"its header can't have {end - 8:,} bytes")
+        raise ValueError(f"its header has {end - 8:,} bytes, so it is cut short or too long")
     header = _from_json(content[8:end].decode())
     if not isinstance(header, dict): raise ValueError("its header is no dict")
     return header, content[end:]
@@ -326,14 +326,14 @@ def _decode(content: bytes, kind: str) -> tuple[dict[str, Tensor], Any, dict[str
     from safetensors import SafetensorError
     from safetensors.torch import load
     header, data = _split(content)
+    try: tensors = load(content)  # it also checks the places of all tensors
+    except SafetensorError as e: raise ValueError(str(e)[:200]) from None
     metadata = header.get("__metadata__", {})
-    card = _plain_value("card", _from_json(metadata[kind]))
+    card = _plain_value(kind, _from_json(metadata[kind]))
     sums = {name: text for name, text in metadata.items() if name.startswith("sha256")}
     unknown = {*metadata} - {kind, "format", "sha256", "sha256_card"}
     if unknown: raise ValueError(f"its metadata can't have the entry {_brief(min(unknown))}")
     if sums: _check_sum("tensors", sums["sha256"], _sum_tensors(header, data))
-    try: tensors = load(content)
-    except SafetensorError as e: raise ValueError(str(e)) from None
     for name, tensor in tensors.items(): _check_finite(name, tensor)
     return tensors, card, sums
 

@@ -137,13 +137,13 @@ def _check_data_shape(network: nn.Module, shape: tuple[int, ...]) -> None:
     "Raise a `ValueError` unless `network` takes data of this shape"
     if isinstance(network, ConditionalMLP):
         width = network.config["d_in"]
-        if shape != (width,): raise ValueError(f"data_shape must be ({width},), not {shape}")
-    elif len(shape) != 3 or max(shape) > _most_steps:
+        if shape == (width,): return
+        raise ValueError(f"data_shape must be ({width},), not {_brief(shape)}")
+    if len(shape) != 3 or max(shape) > _most_steps:
         raise ValueError(f"data_shape must be (channels, height, width), not {_brief(shape)}")
-    else:
-        x = torch.empty(1, *shape, device="meta")
-        try: _check_images(x, network.in_channels, network.side_multiple)
-        except ValueError as error: raise ValueError(f"data_shape is wrong: {error}") from None
+    x = torch.empty(1, *shape, device="meta")
+    try: _check_images(x, network.in_channels, network.side_multiple)
+    except ValueError as error: raise ValueError(f"data_shape is wrong: {error}") from None
 
 # %% ../nbs/33_pretrained.ipynb #0bfd4904
 def _restore(about: Any, tensors: dict[str, Tensor]) -> GaussianDiffusion:
@@ -171,8 +171,10 @@ def _check_shapes(diffusion: GaussianDiffusion, shapes: dict[str, torch.Size]) -
     for name in needed | shapes:
         there, here = shapes.get(name), needed.get(name)
         if there == here: continue
-        there, here = ("no" if s is None else tuple(s) or "a single" for s in (there, here))
-        raise ValueError(f"its tensor {name} has {there} values, but its options need {here}")
+        if there is None: raise ValueError(f"its tensor {name} is missing")
+        needed_shape = "no such tensor" if here is None else tuple(here)
+        raise ValueError(f"its tensor {name} has shape {tuple(there)}, "
+                         f"but its options need {needed_shape}")
 
 # %% ../nbs/33_pretrained.ipynb #5c231aab
 def load_pretrained(

@@ -330,7 +330,7 @@ def _note_epochs(recipe: Recipe, state: dict[str, Any], path: Path) -> None:
         raise ValueError(f"{path} has {done} epochs already, so num_epochs can't be {wanted}: "
                          "choose more, name another --out, or remove it")
     planned, notes = state["settings"].get("num_epochs"), (state.get("card") or {}).get("resumed")
-    now = None if planned in (None, wanted) else f"after {done} epochs of a run of {planned}"
+    now = None if planned in (None, wanted) else f"after {done} of {planned} epochs"
     if notes or now: recipe.facts["resumed"] = "; ".join(filter(None, (notes, now)))
 
 

@@ -252,7 +252,7 @@ def parts_of(data: bytes) -> tuple[dict[str, Any], bytes] | None:
     "Header and tensors of a file, or None if it is damaged too much for that"
     try:
         header, rest = _split(data)
-        return header, rest if isinstance(header["__metadata__"], dict) else None
+        return (header, rest) if isinstance(header["__metadata__"], dict) else None
     except (ValueError, LookupError, RecursionError): return None
 
 
