@@ -6,11 +6,15 @@
 __all__ = ['scaled_dot_attention', 'MultiheadAttention']
 
 # %% ../nbs/11_attention.ipynb #96d4e89e
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import ConditionalSkipConnection, _check_divides, conv3x3
+from .blocks import ConditionalSkipConnection, conv3x3
+from .checks import (
+    _as_input, _channels, _check_divides, _check_input, _data, _refused)
 
 # %% ../nbs/11_attention.ipynb #791f5c03
 def _attention_weights(
@@ -29,7 +33,25 @@ def scaled_dot_attention(
     v: Tensor,  # (…, M, e) values
 ) -> Tensor:  # (…, N, e)
     "Averages of the values, weighted by how well the queries fit the keys"
-    return _attention_weights(q, k) @ v
+    return _attend(*_check_rows(q, k, v))
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor: return _attention_weights(q, k) @ v
+
+
+def _check_rows(q: Any, k: Any, v: Any) -> list[Tensor]:
+    "The rows as finite tensors of one dtype; a `ValueError` unless their shapes fit"
+    rows = [_data(name, x) for name, x in dict(q=q, k=k, v=v).items()]
+    q, k, v = [x.shape for x in rows]
+    fit = min(map(len, (q, k, v))) > 1 and q[-1] == k[-1] > 0 and k[-2] == v[-2] > 0
+    try: torch.broadcast_shapes(q[:-2], k[:-2], v[:-2])
+    except RuntimeError: fit = False
+    if not fit or len({x.device for x in rows}) > 1:
+        given = ", ".join(f"{tuple(x.shape)} on {x.device}" for x in rows)
+        wanted = "(…, N, d), (…, M, d) and (…, M, e) on one device"
+        raise ValueError(f"q, k and v must have shapes {wanted}, not {given}")
+    dtype = torch.promote_types(torch.promote_types(*(x.dtype for x in rows[:2])), rows[2].dtype)
+    return [x.to(dtype) for x in rows]
 
 # %% ../nbs/11_attention.ipynb #a59a256d
 def _split_heads(
@@ -59,22 +81,24 @@ class MultiheadAttention(nn.Module):
         nhead: int = 4,  # heads; divides `dim`
     ):
         super().__init__()
-        _check_divides("nhead", nhead, dim)
-        self.dim = dim
-        self.nhead = nhead
-        self.qkv = conv3x3(dim, 3 * dim, bias=False)
-        self.out = conv3x3(dim, dim)
+        [self.dim] = _channels(dim=dim)
+        self.nhead = _check_divides("nhead", nhead, self.dim)
+        self.qkv = conv3x3(self.dim, 3 * self.dim, bias=False)
+        self.out = conv3x3(self.dim, self.dim)
 
     def forward(
         self,
         x: Tensor,  # (B, dim, H, W)
     ) -> Tensor:  # (B, dim, H, W)
         "The image in which each pixel attends to all pixels of `x`"
-        if x.ndim != 4 or x.shape[1] != self.dim:
-            raise ValueError(f"x must have shape (B, {self.dim}, H, W), not {tuple(x.shape)}")
-        parts = self.qkv(x).chunk(3, dim=1)
+        x = _as_input(x, self)
+        if x.ndim != 4: _check_input("x", x, self.qkv)
+        try: parts = self.qkv(x).chunk(3, dim=1)
+        except _refused:
+            _check_input("x", x, self.qkv)
+            raise
         q, k, v = (_split_heads(part, self.nhead) for part in parts)
-        attend = F.scaled_dot_product_attention if x.is_cuda else scaled_dot_attention
+        attend = F.scaled_dot_product_attention if x.is_cuda else _attend
         heads = attend(q, k, v)
         return self.out(_join_heads(heads, *x.shape[2:]))
 
@@ -85,8 +109,8 @@ class MultiheadAttention(nn.Module):
 # %% ../nbs/11_attention.ipynb #ae9fe52d
 def _attention(channels: int, num_attention_heads: int) -> MultiheadAttention:
     "Attention whose `ValueError` names the option of the networks, `num_attention_heads`"
-    _check_divides("num_attention_heads", num_attention_heads, channels)
-    return MultiheadAttention(channels, num_attention_heads)
+    heads = _check_divides("num_attention_heads", num_attention_heads, channels)
+    return MultiheadAttention(channels, heads)
 
 
 def _self_attention(channels: int, num_attention_heads: int) -> ConditionalSkipConnection:

@@ -6,7 +6,6 @@ def scaled_dot_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 class MultiheadAttention(nn.Module):
     """Each pixel attends to all pixels, in `nhead` heads: conv → attention → conv"""
-    dim: int
     nhead: int
     qkv: nn.Conv2d
     out: nn.Conv2d

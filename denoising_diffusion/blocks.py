@@ -7,9 +7,9 @@ __all__ = ['SinusoidalPositionEmbedding', 'ConditionalLinear', 'ConditionalChain
            'ConditionalSkipConnection', 'conv3x3', 'ConvEmbed', 'ResBlock', 'down', 'up']
 
 # %% ../nbs/10_blocks.ipynb #2444ecc2
+import math
 from collections import OrderedDict
 from collections.abc import Callable
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -17,7 +17,10 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor, nn
 
-from .checks import check_counts, check_labels, check_timesteps
+from .checks import (
+    _as_input, _brief, _channels, _check_divides, _check_images, _check_input, _check_kind,
+    check_labels, _check_layers, _check_size, check_timesteps, _class_count, _even_width, _flag,
+    _function, _holds_whole, _is_single, _linear, _refused, _share, _steps, _tensor, _whole)
 
 # %% ../nbs/10_blocks.ipynb #6080bade
 def _position_table(
@@ -25,8 +28,8 @@ def _position_table(
     dim: int,  # columns: even and at least 4
 ) -> Tensor:  # (num_positions, dim) float64
     "Sines and cosines of the positions, at speeds from 1 to 1/10000 radian a step"
-    check_counts(num_positions=num_positions, dim=dim)
-    if dim < 4 or dim % 2: raise ValueError(f"dim must be even and at least 4, not {dim!r}")
+    dim = _even_width("dim", dim)
+    _check_size("the table of times", num_positions * dim, most=2**27)
     r = torch.arange(0, dim, 2, dtype=torch.float64)
     periods = 10_000 ** (r / (dim - 2))
     positions = torch.arange(num_positions, dtype=torch.float64)
@@ -44,10 +47,9 @@ class SinusoidalPositionEmbedding(nn.Module):
         dim: int,  # width of a row: even and at least 4
     ):
         super().__init__()
-        check_counts(num_timesteps=num_timesteps)
-        self.num_timesteps = num_timesteps
-        self.dim = dim
-        table = _position_table(num_timesteps + 1, dim)
+        self.num_timesteps = _steps(num_timesteps)
+        self.dim = _even_width("dim", dim)
+        table = _position_table(self.num_timesteps + 1, self.dim)
         self.register_buffer("table", table.float(), persistent=False)
 
     def forward(
@@ -55,13 +57,15 @@ class SinusoidalPositionEmbedding(nn.Module):
         t: Tensor,  # whole numbers in 0 … T, such as a LongTensor (B,)
     ) -> Tensor:  # (*t.shape, dim)
         "The rows of the times `t`"
-        if t.is_floating_point() or t.dtype == torch.bool:
+        if not isinstance(t, Tensor):
+            t = torch.tensor(_whole("t", t)) if _is_single(t) else _tensor("t", t)
+        if not _holds_whole(t):
             raise ValueError(f"t must be whole numbers, one time for each sample, not {t.dtype}")
         t = t.long()
         try: return F.embedding(t, self.table)
-        except IndexError:
+        except (IndexError, RuntimeError):
             check_timesteps(t.flatten(), t.numel(), self.num_timesteps)  # names the wrong time
-            raise
+            raise ValueError(f"t is on {t.device}, not on {self.table.device}") from None
 
     def extra_repr(self) -> str:
         "The options that `print` shows"
@@ -81,23 +85,40 @@ class ConditionalLinear(nn.Module):
         num_classes: int | None = None,  # K; None: no labels
     ):
         super().__init__()
-        self.linear = nn.Linear(d_in, d_out)
+        d_out = _even_width("d_out", d_out)
+        self.linear = _linear(d_in=d_in, d_out=d_out)
         embedding = SinusoidalPositionEmbedding(num_timesteps, d_out)
-        self.time = nn.Sequential(embedding, nn.Linear(d_out, d_out))
-        self.num_classes = num_classes
-        self.label = None if num_classes is None else nn.Embedding(num_classes + 1, d_out)
+        self.time = nn.Sequential(embedding, _linear(d_in=d_out, d_out=d_out))
+        self.num_classes = K = _class_count(num_classes, d_out)
+        self.label = None if K is None else nn.Embedding(K + 1, d_out)
 
-    def forward(
-        self,
-        x: Tensor,  # (B, d_in)
-        t: Tensor,  # LongTensor (B,) in 0 … T
-        labels: Tensor | int | None = None,  # (B,) in 0 … K, not checked here; or one for all
-    ) -> Tensor:  # (B, d_out)
-        "The output of the layer for `x` at times `t`"
+# %% ../nbs/10_blocks.ipynb #06bb42a2
+@patch
+def forward(
+    self: ConditionalLinear,
+    x: Tensor,  # (B, d_in)
+    t: Tensor,  # LongTensor (B,) in 0 … T
+    labels: Tensor | int | None = None,  # (B,) in 0 … K, or one for all
+) -> Tensor:  # (B, d_out)
+    "The output of the layer for `x` at times `t`"
+    if getattr(x, "ndim", 0) != 2: self._check(x, t, labels)
+    if self.label is None or not isinstance(labels, Tensor):
+        labels = expand_labels(x, labels, self.num_classes)
+    try:
         h = self.linear(x) + self.time(t)
-        if self.label is None: return F.silu(h)
-        if not isinstance(labels, Tensor): labels = expand_labels(x, labels, self.num_classes)
-        return F.silu(h + self.label(labels))
+        if self.label is not None: h = h + self.label(labels)
+    except _refused:  # torch's messages don't say which argument is wrong
+        self._check(x, t, labels)
+        raise
+    return F.silu(h)
+
+
+@patch
+def _check(self: ConditionalLinear, x: Any, t: Any, labels: Any) -> None:
+    "Raise a `ValueError` for the first argument of `forward` that doesn't fit"
+    _check_input("x", x, self.linear)
+    _expand_times(x, t, self.time[0].num_timesteps)
+    expand_labels(x, labels, self.num_classes)
 
 # %% ../nbs/10_blocks.ipynb #c0abd564
 def _apply_layer(
@@ -119,6 +140,7 @@ class ConditionalChain(nn.Sequential):
         *layers: nn.Module | OrderedDict[str, nn.Module],  # layers, or one `OrderedDict` of them
         **named: nn.Module,  # layers with names
     ):
+        _check_layers(layers, named)
         super().__init__(*layers)
         for name, layer in named.items(): self.add_module(name, layer)
 
@@ -133,12 +155,23 @@ class ConditionalChain(nn.Sequential):
         return ConditionalChain(OrderedDict(layers[i]))
 
     def __add__(self, other: nn.Sequential) -> "ConditionalChain":
+        _check_layers([other], {})
         return ConditionalChain(*self, *other)
 
     def __mul__(self, times: int) -> "ConditionalChain":
-        return ConditionalChain(*list(self) * times)
+        return ConditionalChain(*list(self) * _whole("times", times, 1, 10_000))
 
 # %% ../nbs/10_blocks.ipynb #3b0c7a17
+def _read_sizes(num_timesteps: Any, d_hid: Any, **others: Any) -> dict[str, Any]:
+    "The arguments of a `ConditionalMLP` as ints; a `ValueError` for the first that is wrong"
+    T, d_hid, K = _steps(num_timesteps), _even_width("d_hid", d_hid), others["num_classes"]
+    num_layers = _whole("num_layers", others["num_layers"], 1, 1000)
+    [d_in], K = _channels(d_in=others["d_in"]), _class_count(K, d_hid)
+    columns = T + (K or 0) + 2 * (d_hid + d_in)
+    _check_size("the network", num_layers * d_hid * columns)
+    return dict(num_timesteps=T, d_hid=d_hid, num_layers=num_layers, d_in=d_in, num_classes=K)
+
+
 def _hidden_layers(
     num_timesteps: int,  # T
     d_hid: int,  # width of the hidden layers
@@ -147,8 +180,6 @@ def _hidden_layers(
     num_classes: int | None,  # K
 ) -> list[ConditionalLinear]:
     "The hidden layers of a `ConditionalMLP`"
-    check_counts(num_timesteps=num_timesteps, d_hid=d_hid, num_layers=num_layers, d_in=d_in)
-    if num_classes is not None: check_counts(num_classes=num_classes)
     widths = [d_in] + [d_hid] * num_layers
     pairs = zip(widths, widths[1:])
     return [ConditionalLinear(a, b, num_timesteps, num_classes) for a, b in pairs]
@@ -167,11 +198,12 @@ class ConditionalMLP(ConditionalChain):
         d_in: int = 2,  # coordinates of a point
         num_classes: int | None = None,  # K, for labels 0 … K, 0 for "no label"; None: no labels
     ):
-        counts = dict(num_timesteps=num_timesteps, d_hid=d_hid, num_layers=num_layers, d_in=d_in)
-        hidden = _hidden_layers(**counts, num_classes=num_classes)
-        super().__init__(*hidden, nn.Linear(d_hid, d_in))
-        self.config = dict(counts, num_classes=num_classes)
-        self.num_timesteps, self.d_in, self.num_classes = num_timesteps, d_in, num_classes
+        sizes = dict(num_layers=num_layers, d_in=d_in, num_classes=num_classes)
+        config = _read_sizes(num_timesteps, d_hid, **sizes)
+        T, d_hid, _, d_in, K = config.values()
+        super().__init__(*_hidden_layers(**config), nn.Linear(d_hid, d_in))
+        self.config = config
+        self.num_timesteps, self.d_in, self.num_classes = T, d_in, K
 
     def forward(  # type: ignore[override]
         self,
@@ -180,6 +212,7 @@ class ConditionalMLP(ConditionalChain):
         labels: Tensor | int | None = None,  # (B,) in 0 … K, or one for all
     ) -> Tensor:  # (B, d_in)
         "What the network predicts at x_t"
+        x = _as_input(x, self)
         if x.ndim != 2 or x.shape[1] != self.d_in:
             raise ValueError(f"x must have shape (B, {self.d_in}), not {tuple(x.shape)}")
         t = _expand_times(x, t, self.num_timesteps)
@@ -223,6 +256,8 @@ class ConditionalSkipConnection(nn.Module):
         connection: Callable[[Tensor, Tensor], Tensor],  # of (output, input), e.g. `torch.add`
     ):
         super().__init__()
+        _check_layers([layers], {})
+        _function("connection", connection, "a function of two tensors, such as torch.add")
         self.layers = layers
         self.connection = connection
 
@@ -247,7 +282,9 @@ def _join_channels(
 # %% ../nbs/10_blocks.ipynb #39af8c10
 def conv3x3(in_channels: int, out_channels: int, bias: bool = True) -> nn.Conv2d:
     "A 3×3 convolution that keeps the size"
-    return nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)
+    sizes = _channels(in_channels=in_channels, out_channels=out_channels)
+    _check_size("the convolution", 9 * math.prod(sizes))
+    return nn.Conv2d(*sizes, 3, padding=1, bias=_flag("bias", bias))
 
 # %% ../nbs/10_blocks.ipynb #dce87dce
 class ConvEmbed(nn.Module):
@@ -263,11 +300,11 @@ class ConvEmbed(nn.Module):
         activation: Callable[[Tensor], Tensor] = F.silu,
     ):
         super().__init__()
-        check_counts(in_channels=in_channels, emb_channels=emb_channels)
-        _check_divides("groups", groups, out_channels)
         self.conv = conv3x3(in_channels, out_channels)
-        self.norm = nn.GroupNorm(groups, out_channels)
-        self.emb = nn.Linear(emb_channels, out_channels)
+        C = self.conv.out_channels
+        self.norm = nn.GroupNorm(_check_divides("groups", groups, C), C)
+        self.emb = _linear(emb_channels=emb_channels, out_channels=C)
+        _function("activation", activation, "a function of a tensor, such as F.silu")
         self.activation = activation
 
     def forward(
@@ -276,24 +313,12 @@ class ConvEmbed(nn.Module):
         emb: Tensor,  # (B, emb_channels)
     ) -> Tensor:  # (B, out_channels, H, W)
         "The output of the layer for `x` and the embedding `emb`"
-        h = self.norm(self.conv(x))
-        shift = self.emb(F.silu(emb))
-        return self.activation(h + shift[:, :, None, None])
-
-# %% ../nbs/10_blocks.ipynb #2728aeec
-def _check_divides(
-    name: str,  # of the option, for the message
-    parts: int,  # e.g. the number of groups or heads
-    channels: int,  # to be divided evenly
-) -> None:
-    "Raise a `ValueError` if `parts` does not divide `channels`; it names the nearest that do"
-    check_counts(channels=channels, **{name: parts})
-    if channels % parts == 0: return
-    divisors = [d for d in range(1, channels + 1) if channels % d == 0]
-    below = [str(d) for d in divisors if d < parts][-1:]
-    above = [str(d) for d in divisors if d > parts][:1]
-    nearest = " or ".join(below + above)
-    raise ValueError(f"{name}={parts} does not divide {channels} channels; {nearest} would")
+        if getattr(x, "ndim", 0) != 4: self._check(x, emb)
+        try: h = self.norm(self.conv(x)) + self.emb(F.silu(emb))[:, :, None, None]
+        except _refused:  # torch's messages don't say which argument is wrong
+            self._check(x, emb)
+            raise
+        return self.activation(h)
 
 # %% ../nbs/10_blocks.ipynb #e623becc
 class ResBlock(nn.Module):
@@ -310,14 +335,13 @@ class ResBlock(nn.Module):
         dropout: float = 0.0,  # share of values between the convolutions set to 0 in training
     ):
         super().__init__()
-        if not 0 <= dropout < 1: raise ValueError(f"dropout must be ≥ 0 and < 1, not {dropout!r}")
         self.conv1 = ConvEmbed(in_channels, out_channels, emb_channels, groups, activation)
-        self.conv2 = conv3x3(out_channels, out_channels)
-        self.norm = nn.GroupNorm(groups, out_channels)
+        a, b = self.conv1.conv.in_channels, self.conv1.conv.out_channels
+        self.conv2 = conv3x3(b, b)
+        self.norm = nn.GroupNorm(self.conv1.norm.num_groups, b)
         self.activation = activation
-        self.dropout = nn.Dropout(dropout)
-        unchanged = in_channels == out_channels
-        self.skip = nn.Identity() if unchanged else conv3x3(in_channels, out_channels)
+        self.dropout = nn.Dropout(_share("dropout", dropout))
+        self.skip = nn.Identity() if a == b else conv3x3(a, b)
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         "(B, in_channels, H, W) and (B, emb_channels) to (B, out_channels, H, W)"
@@ -328,7 +352,9 @@ class ResBlock(nn.Module):
 # %% ../nbs/10_blocks.ipynb #4dd1ed96
 def down(in_channels: int, out_channels: int) -> nn.Conv2d:
     "A layer that halves the size: a 4×4 convolution of stride 2"
-    return nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1)
+    sizes = _channels(in_channels=in_channels, out_channels=out_channels)
+    _check_size("the convolution", 16 * math.prod(sizes))
+    return nn.Conv2d(*sizes, 4, stride=2, padding=1)
 
 # %% ../nbs/10_blocks.ipynb #3b0c7a1f
 def _upsample_kernel(
@@ -346,7 +372,10 @@ class _UpConv(nn.Sequential):
         "(B, in_channels, H, W) to (B, out_channels, 2H, 2W)"
         conv = self[1]
         kernel = _upsample_kernel(conv.weight)
-        return F.conv_transpose2d(x, kernel, conv.bias, stride=2, padding=1)
+        try: return F.conv_transpose2d(x, kernel, conv.bias, stride=2, padding=1)
+        except _refused:
+            _check_input("x", x, conv)
+            raise
 
 
 def up(in_channels: int, out_channels: int) -> nn.Sequential:
@@ -368,53 +397,37 @@ def _concat_embeddings(a: Tensor, b: Tensor) -> Tensor:
     return torch.cat([a, b], dim=1)
 
 
-_named = {
-    "ResBlock": ResBlock, "ConvEmbed": ConvEmbed,
-    "cat": _concat_embeddings, "add": torch.add, "mul": torch.mul,
+_named: dict[str, dict[str, Any]] = {
+    "block_layer": {"ResBlock": ResBlock, "ConvEmbed": ConvEmbed},
+    "combine_embeddings": {"cat": _concat_embeddings, "add": torch.add, "mul": torch.mul},
 }
 
 
 def _resolve(option: str, value: Any) -> Any:
-    "The function or class with this name in `_named`; other values are returned unchanged"
-    if not isinstance(value, str): return value
-    if value not in _named:
-        raise ValueError(f"{option} must be one of {', '.join(_named)}, not {value!r}")
-    return _named[value]
+    "The function or class with this name in `_named`; other functions are returned unchanged"
+    names = _named[option]
+    if isinstance(value, str) and value in names: return names[value]
+    if callable(value): return value
+    raise ValueError(f"{option} must be one of {', '.join(names)}, or a function, not {_brief(value)}")
 
 
 def _plain(value: Any) -> Any:
-    "`value` as plain JSON where possible: a name in `_named`, a whole number or a list"
-    for name, known in _named.items():
-        if value is known: return name
-    if isinstance(value, (list, tuple)): return [_plain(item) for item in value]
-    is_count = isinstance(value, Integral) and not isinstance(value, bool)
-    return int(value) if is_count else value
+    "The name of `value` in `_named`; other values are returned unchanged"
+    return next((name for part in _named.values() for name in part if part[name] is value), value)
 
 
 def _to_config(arguments: dict[str, Any]) -> dict[str, Any]:
     "The arguments of a network as plain values"
     return {name: _plain(value) for name, value in arguments.items()}
 
-# %% ../nbs/10_blocks.ipynb #3e839788
-def _check_side(side: int, multiple: int) -> None:
-    if side > 0 and side % multiple == 0: return
-    below = side // multiple * multiple
-    nearest = [str(fit) for fit in (below, below + multiple) if fit > 0]
-    raise ValueError(f"the sides of x must be multiples of {multiple}, not {side}: "
-                     f"{' or '.join(nearest)} would fit")
-
-
-def _check_images(
-    x: Tensor,  # to be (B, in_channels, H, W)
-    in_channels: int,
-    multiple: int,  # divides H and W
-) -> None:
-    "Raise a `ValueError` if the images don't have the shape that the network takes"
-    if x.ndim != 4:
-        raise ValueError(f"x must have shape (B, {in_channels}, H, W), not {tuple(x.shape)}")
-    if x.shape[1] != in_channels:
-        raise ValueError(f"x must have {in_channels} channels, not {x.shape[1]}")
-    for side in x.shape[2:]: _check_side(side, multiple)
+# %% ../nbs/10_blocks.ipynb #488e66ae
+def _make_block(block_layer: Callable[..., Any], *channels: int, **options: Any) -> nn.Module:
+    "The block that `block_layer` makes; a `ValueError` if it makes none"
+    call = "block_layer(in_channels, out_channels, emb_channels, groups=…)"
+    try: block = block_layer(*channels, **options)
+    except (TypeError, RuntimeError) as error: raise ValueError(f"{call} fails: {error}") from error
+    if isinstance(block, nn.Module): return block
+    raise ValueError(f"{call} must make an nn.Module, not {_brief(block)}")
 
 # %% ../nbs/10_blocks.ipynb #5d20aa09
 class _ImageNetwork(nn.Module):
@@ -433,10 +446,11 @@ class _ImageNetwork(nn.Module):
         self.time_embedding = _time_embedding(self.num_timesteps, dim)
         return dim
 
-    def _check(self, x: Tensor, t: int | Tensor) -> Tensor:
-        "The times, one for each sample; a `ValueError` unless they and `x` fit the network"
+    def _check(self, x: Tensor, t: int | Tensor) -> tuple[Tensor, Tensor]:
+        "`x`, and a time for each sample; a `ValueError` unless they fit the network"
+        x = _as_input(x, self)
         _check_images(x, self.in_channels, self.side_multiple)
-        return _expand_times(x, t, self.num_timesteps)
+        return x, _expand_times(x, t, self.num_timesteps)
 
     def forward(
         self,
@@ -444,8 +458,8 @@ class _ImageNetwork(nn.Module):
         t: int | Tensor,  # one time for all, or a LongTensor (B,); 0 … T
     ) -> Tensor:  # (B, in_channels, H, W)
         "What the network predicts at x_t"
-        t = self._check(x, t)
-        return self._denoise(x, self.time_embedding(t))
+        x, t = self._check(x, t)
+        return self._run(x, self.time_embedding(t))
 
 # %% ../nbs/10_blocks.ipynb #5d20aa0b
 @patch
@@ -457,10 +471,30 @@ def _begin(
     options: dict[str, Any],  # the other arguments
 ) -> int:  # width of the embedding that the blocks get
     "Set the attributes and the embeddings"
-    counts = dict(in_channels=in_channels, model_channels=model_channels)
-    counts["num_timesteps"] = num_timesteps
-    check_counts(**counts)
+    widths = dict(in_channels=in_channels, model_channels=model_channels)
+    counts = dict(zip(widths, _channels(**widths)), num_timesteps=_steps(num_timesteps))
     self.config = _to_config(counts | self._label_arguments | options)
-    self.in_channels = in_channels
-    self.num_timesteps = num_timesteps
-    return self._set_embeddings(4 * model_channels)
+    self.in_channels, m, self.num_timesteps = counts.values()
+    _check_size("the embedding of the time", (4 * m) ** 2)
+    return self._set_embeddings(4 * m)
+
+
+@patch
+def _run(self: _ImageNetwork, x: Tensor, emb: Tensor) -> Tensor:
+    "The output for `x`; a `ValueError` if it has another dtype or device than the weights"
+    try: return self._denoise(x, emb)
+    except _refused:
+        _check_kind("x", x, next(self.parameters()))
+        raise
+
+# %% ../nbs/10_blocks.ipynb #faabcbd1
+@patch
+def _check(self: ConvEmbed, x: Any, emb: Any) -> None:
+    "Raise a `ValueError` for the first argument of `forward` that doesn't fit"
+    _check_input("x", x, self.conv)
+    _check_input("emb", emb, self.emb)
+    if len(emb) not in (1, len(x)):
+        raise ValueError(f"emb must have {len(x)} rows, one for each of x, not {len(emb)}")
+    if x.numel() // x.shape[1] * self.norm.num_channels == self.norm.num_groups:
+        raise ValueError("a group of the norm must have more than one value: "
+                         f"use larger images or fewer groups than {self.norm.num_groups}")

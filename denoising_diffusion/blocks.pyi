@@ -61,9 +61,9 @@ class ConditionalChain(nn.Sequential):
 class ConditionalMLP(ConditionalChain):
     """A denoiser of points: hidden layers conditioned on time and label, then a linear layer"""
     config: dict[str, Any]
-    num_timesteps: int
+    num_timesteps: Any
     d_in: int
-    num_classes: int | None
+    num_classes: Any
 
     def __init__(self, num_timesteps: int, d_hid: int=16, *, num_layers: int=3, d_in: int=2, num_classes: int | None=None) -> None:
         ...

@@ -178,10 +178,11 @@ def _check_layers(layers: Sequence[Any], named: dict[str, Any]) -> None:
 # %% ../nbs/00_checks.ipynb #18a00016
 def _tensor(name: str, value: Any, dtype: torch.dtype | None = None) -> Tensor:
     "`value` as a tensor, of its own dtype by default; a `ValueError` if it holds no numbers"
-    if isinstance(value, Tensor): return value if dtype is None else value.to(dtype)
+    if isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta:
+        return value if dtype is None else value.to(dtype)
     if isinstance(value, np.ndarray): value = np.ascontiguousarray(value)
     is_container = hasattr(value, "__len__") or hasattr(value, "__array__")
-    if is_container and not isinstance(value, (str, bytes)):
+    if is_container and not isinstance(value, (str, bytes, Tensor)):
         try: return torch.as_tensor(value, dtype=dtype)
         except (TypeError, ValueError, RuntimeError, OverflowError): pass
     wanted = "a tensor, an array or a list of numbers"
@@ -257,9 +258,10 @@ def _holds_whole(x: Tensor) -> bool:
 # %% ../nbs/00_checks.ipynb #50960396
 def _falling(times: Any) -> list[int]:
     "`times` as a list of ints; empty unless they are whole numbers that fall to 0"
-    given = times.tolist() if hasattr(times, "tolist") else times
-    try: whole = [_whole("t", t, least=0) for t in given]
-    except (TypeError, ValueError): return []
+    try:
+        given = times.tolist() if hasattr(times, "tolist") else times
+        whole = [_whole("t", t, least=0) for t in given]
+    except (TypeError, ValueError, RuntimeError): return []
     falls = all(s < t for t, s in pairwise(whole))
     return whole if falls and whole[1:] and whole[-1] == 0 else []
 
@@ -314,7 +316,8 @@ def _check_label_range(labels: Tensor, num_classes: int | None, names: Sequence[
 def _label_numbers(labels: Labels, names: Sequence[str]) -> Tensor:
     "Labels as numbers, in the same shape; a `ValueError` if one of them is not a label"
     if isinstance(labels, str): return torch.tensor(_label_number(labels, names))
-    if isinstance(labels, Iterable) and not isinstance(labels, Tensor):
+    if isinstance(labels, Tensor): return _tensor("labels", labels)
+    if isinstance(labels, Iterable) and getattr(labels, "ndim", 1):
         items = list(labels)
         if any(isinstance(item, str) for item in items):
             labels = [_label_number(item, names) for item in items]

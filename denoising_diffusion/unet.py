@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from .attention import _attention, _self_attention
 from .blocks import (
     ConditionalChain, ConditionalSkipConnection, ResBlock, conv3x3, down, expand_labels, up,
-    _ImageNetwork, _join_channels, _resolve)
-from .checks import check_counts
+    _ImageNetwork, _join_channels, _make_block, _resolve)
+from .checks import (
+    _brief, _channels, _check_size, _class_count, _flag, _function, _share, _whole, _wholes)
 
 # %% ../nbs/12_unet.ipynb #be0fedbe
 class UNetFixed(_ImageNetwork):
@@ -36,17 +37,18 @@ class UNetFixed(_ImageNetwork):
         num_attention_heads: int = 4,  # divides 4 m
     ):
         super().__init__()
-        options = dict(block_layer=block_layer, block_groups=block_groups)
-        options["num_attention_heads"] = num_attention_heads
+        counts = dict(block_groups=block_groups, num_attention_heads=num_attention_heads)
+        make, (groups, heads) = _resolve("block_layer", block_layer), _channels(**counts)
+        options = dict(block_layer=make, block_groups=groups, num_attention_heads=heads)
         emb_channels = self._begin(in_channels, model_channels, num_timesteps, options)
-        make = _resolve("block_layer", block_layer)
-        m, m2, m4 = model_channels, 2 * model_channels, 4 * model_channels
-        def block(a: int, b: int) -> nn.Module: return make(a, b, emb_channels, groups=block_groups)
+        m, m2, m4 = emb_channels // 4, emb_channels // 2, emb_channels
+        def block(a: int, b: int) -> nn.Module:
+            return _make_block(make, a, b, emb_channels, groups=groups)
         self.conv_in = conv3x3(in_channels, m)
         self.block1, self.down1 = block(m, m), down(m, m)
         self.block2, self.down2 = block(m, m), down(m, m2)
         self.block3, self.conv3 = block(m2, m2), conv3x3(m2, m4)
-        self.middle1, self.attention = block(m4, m4), _attention(m4, num_attention_heads)
+        self.middle1, self.attention = block(m4, m4), _attention(m4, heads)
         self.middle2 = block(m4, m4)
         self.after3, self.up3 = block(m2 + m4, m4), up(m4, m2)
         self.after2, self.up2 = block(m + m2, m2), up(m2, m)
@@ -113,12 +115,14 @@ def _levels(
         up=way_up)
 
 # %% ../nbs/12_unet.ipynb #5d20aa04
-def _check_levels(channel_multipliers: Sequence[int]) -> None:
-    "Raise a `ValueError` unless there is at least one level, each with a whole number"
-    if not isinstance(channel_multipliers, (list, tuple)) or not channel_multipliers:
-        raise ValueError("channel_multipliers must hold a number for each level, "
-                         f"not {channel_multipliers!r}")
-    check_counts(**{f"channel_multipliers[{i}]": n for i, n in enumerate(channel_multipliers)})
+def _read_levels(channel_multipliers: Any, attention_levels: Any) -> dict[str, list[int]]:
+    "The two as lists of ints; a `ValueError` unless there is at least one level"
+    multipliers = _wholes("channel_multipliers", channel_multipliers, 1, 1000)
+    if not 1 <= len(multipliers) <= 16:
+        wanted = "a number for each level, for 1 … 16 levels"
+        raise ValueError(f"channel_multipliers must hold {wanted}, not {_brief(multipliers)}")
+    levels = _wholes("attention_levels", attention_levels, 0, len(multipliers) - 1)
+    return dict(channel_multipliers=multipliers, attention_levels=levels)
 
 
 def _level_blocks(
@@ -128,35 +132,47 @@ def _level_blocks(
     num_attention_heads: int,  # divides the widths of those levels
 ) -> list[_MakeBlock]:
     "The functions that make the blocks of each level, with attention in `attention_levels`"
-    unknown = [level for level in attention_levels if level not in range(num_levels)]
-    if unknown:
-        raise ValueError(f"attention_levels must lie in 0 … {num_levels - 1}, not {unknown[0]!r}")
-
     def with_attention(a: int, b: int) -> nn.Module:
         first = block(a, b)
         return ConditionalChain(block=first, attention=_self_attention(b, num_attention_heads))
 
     return [with_attention if level in attention_levels else block for level in range(num_levels)]
 
+# %% ../nbs/12_unet.ipynb #992f036a
+_option_readers: dict[str, Callable[[str, Any], Any]] = {
+    "block_layer": _resolve, "middle_attention": _flag, "dropout": _share,
+    "num_blocks_per_level": lambda name, value: _whole(name, value, 1, 1000),
+    "block_groups": lambda name, value: _channels(**{name: value})[0],
+    "num_attention_heads": lambda name, value: _channels(**{name: value})[0],
+    "patch_size": lambda name, value: _whole(name, value, 1, 1000),
+}
+
+
+def _read_options(**options: Any) -> dict[str, Any]:
+    "The options as plain values; a `ValueError` for the first that is wrong"
+    readers = {name: _option_readers.get(name) for name in options}
+    return {name: read(name, options[name]) if read else options[name]
+            for name, read in readers.items()}
+
 # %% ../nbs/12_unet.ipynb #670e32ba
 def _unet_layers(
     in_channels: int, model_channels: int, emb_channels: int, *, channel_multipliers: Sequence[int],
-    block_layer: Callable[..., nn.Module] | str, num_blocks_per_level: int, block_groups: int,
+    block_layer: Callable[..., nn.Module], num_blocks_per_level: int, block_groups: int,
     num_attention_heads: int, middle_attention: bool, attention_levels: Sequence[int],
     dropout: float, patch_size: int,
 ) -> ConditionalChain:  # of (x, emb)
     "A convolution in, nested levels, a convolution out"
-    _check_levels(channel_multipliers)
-    check_counts(num_blocks_per_level=num_blocks_per_level, patch_size=patch_size)
-    make_block = _resolve("block_layer", block_layer)
     options: dict[str, Any] = dict(groups=block_groups)
     if dropout: options["dropout"] = dropout  # a user's block may not have this option
 
-    def block(a: int, b: int) -> nn.Module: return make_block(a, b, emb_channels, **options)
+    def block(a: int, b: int) -> nn.Module:
+        return _make_block(block_layer, a, b, emb_channels, **options)
 
     widths = [model_channels, *(model_channels * n for n in channel_multipliers)]
+    _check_size("the network", 18 * num_blocks_per_level * sum(width**2 for width in widths))
     middle = _middle(widths[-1], block, num_attention_heads, middle_attention)
     num_levels, channels = len(channel_multipliers), in_channels * patch_size**2
+    _check_size("a patch", channels, most=2**20)
     blocks = _level_blocks(num_levels, block, attention_levels, num_attention_heads)
     conv_in, conv_out = conv3x3(channels, widths[0]), conv3x3(widths[1], channels)
     if patch_size > 1: conv_in, conv_out = _patchify(conv_in, conv_out, patch_size)
@@ -183,14 +199,16 @@ class UNet(_ImageNetwork):
         patch_size: int = 1,  # side in pixels of a patch, which is treated as one pixel
     ):
         super().__init__()
-        options = dict(
+        options = _read_options(
             channel_multipliers=channel_multipliers, block_layer=block_layer,
             num_blocks_per_level=num_blocks_per_level, block_groups=block_groups,
             num_attention_heads=num_attention_heads, middle_attention=middle_attention,
             attention_levels=attention_levels, dropout=dropout, patch_size=patch_size)
-        emb_channels = self._begin(in_channels, model_channels, num_timesteps, options)
-        self.layers = _unet_layers(in_channels, model_channels, emb_channels, **options)
-        self.side_multiple: int = patch_size * 2 ** (len(channel_multipliers) - 1)
+        options |= _read_levels(channel_multipliers, attention_levels)
+        emb = self._begin(in_channels, model_channels, num_timesteps, options)
+        m, num_levels = self.config["model_channels"], len(options["channel_multipliers"])
+        self.layers = _unet_layers(self.in_channels, m, emb, **options)
+        self.side_multiple: int = options["patch_size"] * 2 ** (num_levels - 1)
 
     def _denoise(self, x: Tensor, emb: Tensor) -> Tensor: return self.layers(x, emb)
 
@@ -208,7 +226,7 @@ class UNetConditioned(UNet):
         combine_embeddings: Callable[[Tensor, Tensor], Tensor] | str = "cat",  # of two (B, 4m)
         **kwargs: Any,  # the options of `UNet`
     ):
-        check_counts(num_classes=num_classes)
+        num_classes = _whole("num_classes", num_classes, least=1)
         arguments = dict(num_classes=num_classes, combine_embeddings=combine_embeddings)
         self._label_arguments = arguments  # `_set_embeddings` needs them
         super().__init__(in_channels, model_channels, num_timesteps, **kwargs)
@@ -220,10 +238,10 @@ class UNetConditioned(UNet):
         labels: Tensor | int | None = None,  # (B,) in 0 … K, or one for all; None: 0
     ) -> Tensor:  # (B, in_channels, H, W)
         "What the network predicts at x_t for `labels`"
-        t = self._check(x, t)
+        x, t = self._check(x, t)
         labels = expand_labels(x, labels, self.num_classes)
         emb = self.combine(self.time_embedding(t), self.class_embedding(labels))
-        return self._denoise(x, emb)
+        return self._run(x, emb)
 
 # %% ../nbs/12_unet.ipynb #5d20aa12
 def _embedding_width(
@@ -231,13 +249,14 @@ def _embedding_width(
     dim: int,
 ) -> int:
     "The width of the embedding into which `combine` joins two"
-    if not callable(combine):
-        raise ValueError("combine_embeddings must be cat, add, mul or a function of two tensors, "
-                         f"not {combine!r}")
-    with torch.no_grad(): out = combine(torch.zeros(2, dim), torch.zeros(2, dim))
-    if out.ndim != 2 or len(out) != 2:
+    _function("combine_embeddings", combine, "cat, add, mul or a function of two tensors")
+    try:
+        with torch.no_grad(): out = combine(torch.zeros(2, dim), torch.zeros(2, dim))
+    except Exception as error:  # of a user's function
+        raise ValueError(f"combine_embeddings fails for two tensors (2, {dim}): {error}") from error
+    if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != 2:
         raise ValueError(f"combine_embeddings must make (B, width) of two (B, {dim}), "
-                         f"not {tuple(out.shape)} for B = 2")
+                         f"not {_brief(out)} for B = 2")
     return out.shape[1]
 
 
@@ -245,7 +264,7 @@ def _embedding_width(
 def _set_embeddings(self: UNetConditioned, dim: int) -> int:
     "Set the embeddings of time and label; returns the width of the embedding that the blocks get"
     num_classes, combine = self._label_arguments.values()
-    self.num_classes = num_classes
+    self.num_classes = _class_count(num_classes, dim)
     self.combine = _resolve("combine_embeddings", combine)
     UNet._set_embeddings(self, dim)
     self.class_embedding = nn.Embedding(num_classes + 1, dim)
