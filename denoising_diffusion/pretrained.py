@@ -111,9 +111,10 @@ def _check_options(
     largest = max(len(shapes), *(side for shape in shapes.values() for side in shape), 1)
     for option in {*options} - {"num_timesteps"}:
         _check_size(f"its {option}", options[option], largest, len(shapes))
-    width = options.get("d_hid", 16) if name == "ConditionalMLP" else 4 * options["model_channels"]
-    if (num_timesteps + 1) * width > _most_table:
-        raise ValueError(f"its num_timesteps can't be {num_timesteps} with embeddings of {width}")
+    times, width = (1, "d_hid") if name == "ConditionalMLP" else (4, "model_channels")
+    width = options.get(width)
+    if isinstance(width, int) and (num_timesteps + 1) * times * width > _most_table:
+        raise ValueError(f"its num_timesteps can't be {num_timesteps} with a width of {width}")
 
 # %% ../nbs/33_pretrained.ipynb #196b32d9
 def _check_card(diffusion: GaussianDiffusion) -> None:
