@@ -11,6 +11,7 @@ from inspect import signature
 from itertools import cycle, islice
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -177,9 +178,11 @@ def cycle_labels(
 ) -> list[Any] | None:  # n labels; None if `labels` is empty
     "`labels` in turn, repeated until there are `n`"
     n = _whole("n", n, least=0)
-    given = labels.tolist() if hasattr(labels, "tolist") else labels
+    given = _tensor("labels", labels).tolist() if isinstance(labels, Tensor) else labels
+    if isinstance(given, np.ndarray): given = given.tolist()
     if isinstance(given, (str, int)): given = [given]
     if given is None: return None
     if not isinstance(given, Iterable):
         raise ValueError(f"labels must be a list of labels, not {_brief(labels)}")
-    return list(islice(cycle(items), n)) if (items := list(given)) else None
+    items = [item if isinstance(item, str) else _whole("labels", item, least=0) for item in given]
+    return list(islice(cycle(items), n)) if items else None

@@ -306,10 +306,11 @@ def _sample_shape(
 ) -> tuple[int, ...]:  # (B, *data_shape)
     "The shape (B, *data_shape), given the number of samples or that shape itself"
     _check_diffusion(diffusion)
-    given = n_or_shape.tolist() if hasattr(n_or_shape, "tolist") else n_or_shape
-    shape = given if isinstance(given, (list, tuple)) else (given, *diffusion.data_shape)
-    try: shape = tuple(_whole("n_or_shape", size, least=1) for size in shape)
-    except ValueError: shape = ()
+    try:
+        given = n_or_shape.tolist() if hasattr(n_or_shape, "tolist") else n_or_shape
+        shape = given if isinstance(given, (list, tuple)) else (given, *diffusion.data_shape)
+        shape = tuple(_whole("n_or_shape", size, least=1) for size in shape)
+    except (ValueError, RuntimeError): shape = ()
     channels, *size = diffusion.data_shape
     fits = shape[1:2] == (channels,) and len(shape) == len(size) + 2
     if fits and math.prod(shape) <= _most_values: return shape
