@@ -8,6 +8,7 @@ __all__ = ['seeded', 'EMA', 'History', 'plain_value', 'network_config', 'fingerp
 
 # %% ../nbs/30_checkpoints.ipynb #fa634a4c
 import json
+import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -18,6 +19,7 @@ from pathlib import Path
 from reprlib import repr as brief
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
@@ -25,43 +27,73 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .diffusion import GaussianDiffusion
-from .checks import warn_user
-from .files import write_file
+from .checks import _brief, _real, _unwrap, warn_user, _whole, _wrappers
+from .files import _as_path, _file_status, _read_bytes, write_file
+from .integrity import _check_average, _check_state, _foreign, _load
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 else: Axes = Any  # loaded only when something is drawn
 
 # %% ../nbs/30_checkpoints.ipynb #a2645e51
-def _random_state(device: torch.device) -> dict[str, Tensor]:
-    "The state of torch's global generators on the CPU and on `device`"
-    state = dict(cpu=torch.get_rng_state())
+def _as_device(device: Any) -> torch.device:
+    "`device` as a torch.device; a `ValueError` if it is none"
+    try: return torch.device(device)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"device must be such as cpu or cuda, not {_brief(device)}") from None
+
+
+def _random_state(device: torch.device) -> dict[str, Any]:
+    "The state of the global generators: Python's, NumPy's and torch's, on the CPU and on `device`"
+    kind, keys, *position = np.random.get_state()
+    state = dict(cpu=torch.get_rng_state(), python=random.getstate())
+    state["numpy"] = kind, keys.tolist(), *position
     if device.type == "cuda": state["cuda"] = torch.cuda.get_rng_state(device)
     if device.type == "mps": state["mps"] = torch.mps.get_rng_state()
     return state
 
 
 def _set_random_state(
-    state: dict[str, Tensor],  # from `_random_state`
+    state: dict[str, Any],  # from `_random_state`, or one with torch's states alone
     device: torch.device,
 ) -> None:
-    "Set torch's global generators to `state`"
+    "Set the global generators to `state`"
     torch.set_rng_state(state["cpu"])
+    if "python" in state: random.setstate(state["python"])
+    if "numpy" in state: np.random.set_state(state["numpy"])
     if device.type == "cuda" and "cuda" in state: torch.cuda.set_rng_state(state["cuda"], device)
     if device.type == "mps" and "mps" in state: torch.mps.set_rng_state(state["mps"])
 
 # %% ../nbs/30_checkpoints.ipynb #06376c29
 @contextmanager
-def seeded(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
+def seeded(seed: int, epoch: int, device: torch.device | str) -> Iterator[None]:
     "Draws in this `with` block depend on `seed` and `epoch` only; then the old state is restored"
+    device = _as_device(device)
+    seed = (_whole("seed", seed) * 1_000_003 + _whole("epoch", epoch)) % 2**63
     before = _random_state(device)
-    seed = (seed * 1_000_003 + epoch) % 2**63
     torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed all GPUs
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
     if device.type == "mps": torch.mps.manual_seed(seed)
     if device.type == "cuda":
         with torch.cuda.device(device): torch.cuda.manual_seed(seed)
     try: yield
     finally: _set_random_state(before, device)
+
+# %% ../nbs/30_checkpoints.ipynb #21b0289e
+def _plain_names(module: nn.Module) -> dict[str, str]:
+    "The names of a module's tensors, and the same without `torch.compile` and other wrappers"
+    wrapped = []
+    for path, part in module.named_modules():
+        start, kind = path and f"{path}.", type(part).__name__
+        if kind in _wrappers: wrapped.append((f"{start}{_wrappers[kind]}.", start))
+    names = {}
+    for name in module.state_dict():
+        plain = name
+        for long, short in reversed(wrapped):  # the inner wrappers first
+            if plain.startswith(long): plain = short + plain[len(long):]
+        names[name] = plain
+    return names
 
 # %% ../nbs/30_checkpoints.ipynb #e08e8b2d
 class EMA:
@@ -71,9 +103,13 @@ class EMA:
         module: nn.Module,
         decay: float = 0.999,  # 0 ≤ decay < 1: the average is over about 1/(1 − decay) steps
     ):
-        if not 0 <= decay < 1: raise ValueError(f"decay must lie in 0 ≤ decay < 1, not {decay!r}")
-        self.decay, self.num_updates = decay, 0
-        self.params = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        if not isinstance(module, nn.Module):
+            raise ValueError(f"module must be an nn.Module, not {_brief(module)}")
+        self.decay, self.num_updates = _real("decay", decay, low=0), 0
+        if self.decay >= 1: raise ValueError(f"decay must lie in 0 ≤ decay < 1, not {decay!r}")
+        names = _plain_names(module)
+        trained = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+        self.params = {names.get(name, name): p for name, p in trained}
         self.average = {name: p.detach().clone() for name, p in self.params.items()}
 
     def update(self) -> None:
@@ -94,12 +130,20 @@ def swap(self: EMA) -> None:
         average.copy_(weights)
 
 @patch
+@torch.no_grad()
+def _copy_to(self: EMA, weights: Iterable[Tensor]) -> None:
+    "Give the module these weights"
+    for p, kept in zip(self.params.values(), weights): p.copy_(kept)
+
+@patch
 @contextmanager
 def average_parameters(self: EMA) -> Iterator[None]:
     "A `with` block in which the module has the averaged weights"
-    self.swap()
-    try: yield
-    finally: self.swap()
+    weights = [p.detach().clone() for p in self.params.values()]
+    try:
+        self._copy_to(self.average.values())
+        yield
+    finally: self._copy_to(weights)
 
 # %% ../nbs/30_checkpoints.ipynb #774d237f
 @patch
@@ -111,6 +155,10 @@ def state_dict(self: EMA) -> dict[str, Any]:
 @torch.no_grad()
 def load_state_dict(self: EMA, state: dict[str, Any]) -> None:
     "Continue from the average in a checkpoint"
+    shapes = {name: list(average.shape) for name, average in self.average.items()}
+    _check_average(state, shapes)
+    missing = next((name for name in shapes if name not in state["average"]), None)
+    if missing: raise ValueError(f"the averaged weights must have {missing}, and they don't")
     self.num_updates = state["num_updates"]
     for name, average in self.average.items(): average.copy_(state["average"][name])
 
@@ -134,8 +182,11 @@ class History:
 
     def append(self, **values: float | None) -> None:
         "Add an epoch; a value that is None is left out"
+        lists = vars(self)
         for name, value in values.items():
-            if value is not None: getattr(self, name).append(value)
+            if name not in lists:
+                raise ValueError(f"a history has {', '.join(lists)}, but not {name}")
+            if value is not None: lists[name].append(_real(name, value))
 
 # %% ../nbs/30_checkpoints.ipynb #8360a921
 @patch
@@ -147,6 +198,8 @@ def plot(
     if ax is None:
         import matplotlib.pyplot as plt
         ax = plt.subplots(figsize=(5, 3), layout="constrained")[1]
+    elif not hasattr(ax, "xaxis"):
+        raise ValueError(f"ax must be matplotlib axes, not {_brief(ax)}")
     for name in ("mean_batch_loss", "val_loss"):
         values = getattr(self, name)
         marker = "." if len(values) < 50 else None
@@ -215,23 +268,41 @@ class _TrainingState:
 def plain_value(value: Any) -> Any:
     "`value` as JSON gives it back, or None if JSON can't hold it"
     try: return json.loads(json.dumps(value))
-    except TypeError: return None
+    except (TypeError, ValueError, RecursionError): return None
 
 # %% ../nbs/30_checkpoints.ipynb #bb848aec
 def network_config(
     network: nn.Module,
 ) -> dict[str, Any] | None:  # `network`: name of the class; `options`: its arguments
     "How to build `network` again, or None if it has no `config` of plain values"
+    network = _unwrap(network)
     if not hasattr(network, "config"): return None
     return plain_value(dict(network=type(network).__name__, options=network.config))
 
 # %% ../nbs/30_checkpoints.ipynb #31d51cae
 def fingerprint(diffusion: GaussianDiffusion) -> dict[str, Any]:
     "What a checkpoint and `diffusion` must agree on: shapes, prediction and schedule"
+    if not isinstance(diffusion, GaussianDiffusion):
+        raise ValueError(f"diffusion must be a GaussianDiffusion, not {_brief(diffusion)}")
     schedule = dict(num_timesteps=diffusion.num_timesteps, betas=diffusion.betas64)
     data = dict(data_shape=list(diffusion.data_shape), prediction=diffusion.prediction)
-    shapes = {name: list(tensor.shape) for name, tensor in diffusion.state_dict().items()}
-    return data | schedule | shapes
+    return data | schedule | {n: list(x.shape) for n, x in _plain_weights(diffusion).items()}
+
+
+def _plain_weights(diffusion: GaussianDiffusion) -> dict[str, Tensor]:
+    "The `state_dict` of a diffusion, with the names of the network without its wrappers"
+    names = _plain_names(diffusion)
+    return {names[name]: tensor for name, tensor in diffusion.state_dict().items()}
+
+
+@torch.no_grad()
+def _load_weights(
+    diffusion: GaussianDiffusion, weights: dict[str, Tensor], average: dict[str, Tensor],
+) -> None:
+    "Load weights with the names of `_plain_weights`, and then an average of some of them"
+    names = _plain_names(diffusion)
+    diffusion.load_state_dict({name: weights[plain] for name, plain in names.items()})
+    for name, p in diffusion.named_parameters(): p.copy_(average.get(names[name], p))
 
 # %% ../nbs/30_checkpoints.ipynb #1555abfa
 def _is_same(there: Any, here: Any) -> bool:
@@ -291,32 +362,38 @@ def write_checkpoint(
 ) -> None:
     "Write a checkpoint, whole or not at all; a `ValueError` if it can't be written"
     content = BytesIO()  # torch.save to a path would hide the reason of an error
-    torch.save(state, content)
+    try:
+        _check_state(state)
+        torch.save(state, content)
+    except _foreign as error:
+        raise ValueError(f"the checkpoint {path} can't be written: {error}") from error
     write_file(path, lambda temporary: temporary.write_bytes(content.getbuffer()))
 
 # %% ../nbs/30_checkpoints.ipynb #e37ba659
-_parts = {"describes", "model", "ema", "optimizer", "history", "settings", "epoch"}
-
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     "The state in a checkpoint of `train`; a `ValueError` if the file isn't one"
-    path = Path(path).expanduser()
-    try: state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError: raise ValueError(f"there is no checkpoint {path}") from None
-    except (PermissionError, IsADirectoryError) as error:
-        raise ValueError(f"{path} can't be read: {error.strerror}") from None
-    except Exception: state = None  # torch raises many kinds of errors here
-    if not isinstance(state, dict) or state.get("format") != 1 or not _parts <= set(state):
-        raise ValueError(f"{path} is not a checkpoint of train, or it is damaged")
-    return state
+    path = _as_path("path", path)
+    try: status = _file_status(path)
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror or error}") from None
+    if status is None: raise ValueError(f"there is no checkpoint {path}")
+    content = _read_bytes(path)
+    try: return _load(content)
+    except Exception as error:  # torch raises many kinds of errors here
+        why = str(error) if type(error) is ValueError else "it can't be read"
+        message = f"{path} is not a checkpoint of train, or it is damaged: {why}"
+        raise ValueError(message) from None
 
 # %% ../nbs/30_checkpoints.ipynb #cb207287
 def _checkpoint_path(path: str | Path) -> Path:
     "`path`, in a folder that is made if missing; a `ValueError` if no file can be written there"
-    path = Path(path).expanduser()
-    if path.is_dir(): raise ValueError(f"checkpoint must be a file, but {path} is a folder")
-    try: path.absolute().parent.mkdir(parents=True, exist_ok=True)
+    path = _as_path("checkpoint", path)
+    try:
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+        _file_status(path)
     except OSError as error:
-        raise ValueError(f"the folder of checkpoint {path} can't be made: {error}") from None
+        reason = error.strerror or error
+        raise ValueError(f"the folder of checkpoint {path} can't be made: {reason}") from None
     return path
 
 
@@ -339,7 +416,6 @@ def load_checkpoint(
     "Load the weights of a checkpoint into `diffusion` for sampling; averaged ones, if any"
     state = read_checkpoint(path)
     check_fingerprint(state, diffusion, path)
-    average = state["ema"]["average"] if state["ema"] else {}
-    diffusion.load_state_dict(state["model"] | average)
+    _load_weights(diffusion, state["model"], (state["ema"] or {}).get("average", {}))
     diffusion.eval()
     return state["epoch"]

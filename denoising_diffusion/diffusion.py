@@ -95,6 +95,7 @@ class GaussianDiffusion(nn.Module):
     denoise_fn: Callable[..., Tensor] | None
     card: dict[str, Any]  # what is known about a trained network
     name: str | None  # of the file that it was loaded from
+    history: Any = None  # of the last training, even if it was stopped
     betas64: Tensor  # (T,) float64, on the CPU
     betas: Tensor  # (T,) float32, as all buffers
     alphas_cumprod: Tensor  # (T + 1,)

@@ -17,6 +17,7 @@ class GaussianDiffusion(nn.Module):
     prediction: str
     card: dict[str, Any]
     name: str | None
+    history: Any = None
     betas64: Tensor
     betas: Tensor
     alphas_cumprod: Tensor

@@ -9,12 +9,11 @@ __all__ = ['one_cycle', 'fit', 'Training', 'train', 'batched_metric', 'batched_l
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from functools import partial
 from inspect import signature
 from pathlib import Path
-from reprlib import repr as brief
 from typing import Any
 
 import torch
@@ -25,20 +24,31 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
+# %% ../nbs/31_training.ipynb #d195406e
 from .diffusion import GaussianDiffusion
 from .guidance import randomly_set_unconditioned
-from .checks import check_labels, takes_labels, warn_user
-from .data import Batches, _check_dtype, find_device, split_labels
+from denoising_diffusion.checks import (
+    _brief, check_counts, _evaluating, _progress_bar, _real, _tensor, warn_user, _weights_dtype,
+    _whole,
+)
+from .files import _locked
+from .data import Batches, find_device, split_labels
+from denoising_diffusion.inputs import (
+    _BatchCheck, _check_all_labels, _check_augmented, _check_callable, _check_choices, _check_data,
+    _check_diffusion, _check_loss, _check_time_weights, _check_weights, _Generators, _limits,
+    _make_optimizer, _option, _positive,
+)
+from .integrity import _check_optimizer_fits
 from denoising_diffusion.checkpoints import (
     EMA, _EpochState, History, check_fingerprint, _check_settings, _checkpoint_path, fingerprint,
-    network_config, _plain_settings, plain_value, read_checkpoint, _resume_path, seeded,
-    _TrainingState, write_checkpoint,
+    _load_weights, network_config, _plain_settings, plain_value, _plain_weights, read_checkpoint,
+    _resume_path, seeded, _TrainingState, write_checkpoint,
 )
 
 # %% ../nbs/31_training.ipynb #a09e3a74
 def one_cycle(fraction: float) -> float:  # 0 … 1 of the training -> factor of the learning rate
     "Rise from 1/25 to 1 in the first quarter, then fall to 0, along cosines (arXiv 1708.07120)"
-    rise, low = 0.25, 0.04
+    rise, low, fraction = 0.25, 0.04, _real("fraction", fraction, 0, 1)
     if fraction < rise:
         return low + (1 - low) * (1 - math.cos(math.pi * fraction / rise)) / 2
     return (1 + math.cos(math.pi * (fraction - rise) / (1 - rise))) / 2
@@ -58,15 +68,17 @@ def fit(
     progress: bool = True,
 ) -> None:
     "Train `parameters` on batches shuffled by torch's global generator, with `one_cycle`"
-    from tqdm.auto import tqdm
-    if num_epochs < 1: raise ValueError(f"num_epochs must be at least 1, not {num_epochs!r}")
-    opt = optimizer(parameters)
+    check_counts(n=n, num_epochs=num_epochs, batch_size=batch_size, least=least)
+    lr = _positive("lr", lr)
+    _check_callable("loss_of", loss_of)
+    opt = _make_optimizer(optimizer, parameters)
     epochs = [torch.randperm(n).split(batch_size) for _ in range(num_epochs)]
     batches = [i for epoch in epochs for i in epoch if len(i) >= least]
-    for step, i in enumerate(tqdm(batches, desc=desc, unit="step", disable=not progress)):
-        opt.param_groups[0]["lr"] = lr * one_cycle(step / len(batches))
+    if not batches: raise ValueError(f"least must be at most the size of a batch, not {least}")
+    for step, i in enumerate(_progress_bar(batches, desc=desc, unit="step", disable=not progress)):
+        for group in opt.param_groups: group["lr"] = lr * one_cycle(step / len(batches))
         opt.zero_grad()
-        loss_of(i).backward()
+        _check_loss("loss_of", loss_of(i)).backward()
         opt.step()
 
 # %% ../nbs/31_training.ipynb #a03722f6
@@ -113,22 +125,20 @@ def train(
     **kwargs: Any,
 ) -> History:
     "Train the network of `diffusion` on `train_data` (arXiv 2006.11239, algorithm 1)"
-    from tqdm.auto import tqdm
     training = Training(diffusion, num_epochs=num_epochs, **kwargs)
     batches = training.make_batches(train_data)
     val_data = training.place(val_data, "val_data")
-    training.begin(len(batches))
-    steps = dict(total=training.num_steps, initial=training.step, unit="step")
-    with tqdm(**steps, disable=not training.progress) as bar:
-        for epoch in range(len(training.history), num_epochs):
-            bar.set_description(f"epoch {epoch + 1}/{num_epochs}")
-            start = time.perf_counter()
-            with seeded(training.seed, epoch, diffusion.device):
-                mean_loss, val_loss = training.run_epoch(batches, bar), training.validate(val_data)
-            seconds = time.perf_counter() - start
-            training.end_epoch(mean_batch_loss=mean_loss, val_loss=val_loss, seconds=seconds)
-    if training.ema: training.ema.swap()
-    diffusion.eval()
+    with training._running(len(batches), train_data, val_data):
+        steps = dict(total=training.num_steps, initial=training.step, unit="step")
+        with _progress_bar(**steps, disable=not training.progress) as bar:
+            for epoch in range(len(training.history), training.num_epochs):
+                bar.set_description(f"epoch {epoch + 1}/{training.num_epochs}")
+                start = time.perf_counter()
+                with training._seeded(epoch):
+                    mean_loss = training.run_epoch(batches, bar)
+                    val_loss = training.validate(val_data)
+                seconds = time.perf_counter() - start
+                training.end_epoch(mean_batch_loss=mean_loss, val_loss=val_loss, seconds=seconds)
     return training.history
 
 # %% ../nbs/31_training.ipynb #c1787db2
@@ -140,11 +150,12 @@ def _set_up(self: Training) -> None:
     if self.time_weights is not None:
         weights = _check_time_weights(self.time_weights, diffusion.num_timesteps)
         self.time_weights = weights.to(diffusion.device)
-    self.opt = self.optimizer([p for p in diffusion.parameters() if p.requires_grad], lr=self.lr)
+    trained = [p for p in diffusion.parameters() if p.requires_grad]
+    self.opt = _make_optimizer(self.optimizer, trained, lr=self.lr)
     self.params = [p for group in self.opt.param_groups for p in group["params"]]
     self.base_lrs = [group["lr"] for group in self.opt.param_groups]
     self.ema = EMA(diffusion, self.ema_decay) if self.ema_decay else None
-    self.history, self.epoch_state = History(), _EpochState()
+    self.history, self.epoch_state, self.generators = History(), _EpochState(), _Generators()
 
 # %% ../nbs/31_training.ipynb #81db6f5a
 def batched_metric(
@@ -156,29 +167,19 @@ def batched_metric(
     dtype: torch.dtype | None = None,  # of x
 ) -> float:
     "The mean of `metric` over `data`, taken batch by batch and without gradients"
+    _check_callable("metric", metric)
     total, count = 0.0, 0
     with torch.no_grad():
         for batch in Batches(data, batch_size, device=device, dtype=dtype):
-            size = len(batch[0])
-            total = total + metric(*batch) * size
+            size, value = len(batch[0]), metric(*batch)
+            if not (isinstance(value, Tensor) and value.numel() == 1):
+                value = _real("what metric returns", value)
+            total = total + value * size
             count += size
     if count == 0: raise ValueError("data is empty, so it has no mean")
     return float(total / count)
 
 # %% ../nbs/31_training.ipynb #4ffcc8c9
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    "A `with` block in which `module` is in eval mode; after it, each part has its old mode"
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try: yield
-    finally:
-        for part, mode in modes: part.training = mode
-
-def _weights_dtype(module: nn.Module) -> torch.dtype:
-    "The dtype of a module's first parameter, or torch's default if it has none"
-    return next((p.dtype for p in module.parameters()), torch.get_default_dtype())
-
 def batched_loss(
     diffusion: GaussianDiffusion,
     data: Tensor | tuple | DataLoader,  # samples (N, *data_shape), (samples, labels), or a loader
@@ -188,9 +189,12 @@ def batched_loss(
     seed: int = 0,  # of the times and the noise
 ) -> float:
     "The mean loss of `diffusion` over `data` in eval mode, with the same draws on every call"
-    device, dtype = diffusion.device, _weights_dtype(diffusion)
-    generator = torch.Generator(device).manual_seed(seed)
+    _check_diffusion(diffusion)
+    _check_callable("loss", loss)
+    device, dtype = diffusion.device, _weights_dtype(diffusion.denoise_fn)
+    generator = torch.Generator(device).manual_seed(_whole("seed", seed) % 2**63)
     metric = partial(diffusion.p_losses, loss=loss, generator=generator)
+    if not isinstance(data, DataLoader): data = _check_data(diffusion, data, "data")
     with _evaluating(diffusion):
         return batched_metric(metric, data, batch_size, device=device, dtype=dtype)
 
@@ -212,8 +216,9 @@ def _loss_of(self: Training, x: Tensor, labels: Tensor | None) -> Tensor:
     t, device = None, x.device.type
     if self.time_weights is not None:
         t = torch.multinomial(self.time_weights, len(x), replacement=True) + 1
+    given = [] if labels is None else [labels]
     with torch.autocast(device, self.dtype) if self.dtype else nullcontext():
-        loss = self.diffusion.p_losses(x, labels, t=t, loss=self.loss)
+        loss = _check_loss("loss", self.diffusion._losses(x, given, t=t, loss=self.loss))
     if device == "cpu" or self.step % 50 == 0: self._check_finite(loss)
     return loss
 
@@ -225,9 +230,9 @@ def take_step(
     labels: Tensor | None = None,  # LongTensor (B,)
 ) -> Tensor:  # the mean loss, still on the device
     "One step of the optimizer on one batch"
-    factor = self.lr_schedule(self.step / self.num_steps) if self.lr_schedule else 1.0
+    factor = self._lr_factor() if self.lr_schedule else 1.0
     for group, lr in zip(self.opt.param_groups, self.base_lrs): group["lr"] = lr * factor
-    if self.augment: x = self.augment(x)
+    if self.augment: x = _check_augmented(self.augment(x), x)
     if labels is not None: labels = randomly_set_unconditioned(labels.long(), self.prob_uncond)
     loss = self.backward(x, labels)
     if self.grad_clip: nn.utils.clip_grad_norm_(self.params, self.grad_clip)
@@ -236,20 +241,30 @@ def take_step(
     self.step += 1
     return loss
 
+@patch
+def _lr_factor(self: Training) -> float:
+    factor = self.lr_schedule(min(1.0, self.step / self.num_steps))
+    return _real("what lr_schedule returns", factor)
+
 # %% ../nbs/31_training.ipynb #cd21a2c7
 def random_flip(
     x: Tensor,  # (B, C, H, W)
 ) -> Tensor:  # (B, C, H, W)
     "Mirror each image left to right with probability 1/2, by torch's global generator"
+    x = _tensor("x", x)
+    if x.ndim != 4: raise ValueError(f"x must be images (B, C, H, W), not {_brief(x)}")
     mirrored = torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5
     return torch.where(mirrored, x.flip(-1), x)
 
 # %% ../nbs/31_training.ipynb #2ad19ce8
 @patch
-def _check_finite(self: Training, value: Tensor, what: str = "the loss is") -> None:
+def _check_finite(
+    self: Training, value: Tensor, what: str = "the loss is", steps_ago: int = 0,
+) -> None:
     "Raise a `FloatingPointError` that says where the training failed, if `value` is not finite"
     if value.isfinite().all(): return
-    place = f"step {self.step + 1} of {self.num_steps} (epoch {len(self.history) + 1})"
+    step = self.step + 1 - steps_ago
+    place = f"step {step} of {self.num_steps} (epoch {len(self.history) + 1})"
     raise FloatingPointError(
         f"{what} not finite at {place}, learning rate {self.learning_rate:.3g}; last good "
         f"checkpoint: {self.last_checkpoint}. Try a smaller lr or grad_clip, or check the data.")
@@ -263,9 +278,9 @@ def learning_rate(self: Training) -> float:
 @patch
 def check_weights(self: Training) -> None:
     "Raise a `FloatingPointError` if a loss of this epoch, or a weight, is not finite"
-    self._check_finite(self.epoch_state.total)
-    largest = [p.detach().abs().max() for p in self.params]
-    self._check_finite(torch.stack(largest), "a weight is")
+    self._check_finite(self.epoch_state.total, "a loss is", steps_ago=1)
+    largest = [p.detach().abs().max().float() for p in self.params if p.numel()]
+    self._check_finite(torch.stack(largest), "a weight is", steps_ago=1)
 
 # %% ../nbs/31_training.ipynb #f2e48dd9
 @patch
@@ -298,7 +313,8 @@ def settings(self: Training) -> dict[str, Any]:
     "The options that affect the weights, as plain values"
     others = "diffusion checkpoint checkpoint_steps resume device after_epoch progress".split()
     names = [name for name in signature(Training).parameters if name not in others]
-    return _plain_settings({name: getattr(self, name) for name in names})
+    drawn = dict(generators=self.generators.origins, num_workers=self.generators.num_workers)
+    return _plain_settings({name: getattr(self, name) for name in names}) | drawn
 
 @patch
 def state_dict(self: Training) -> dict[str, Any]:
@@ -308,7 +324,7 @@ def state_dict(self: Training) -> dict[str, Any]:
     state["describes"] = fingerprint(self.diffusion)
     state["network"] = network_config(self.diffusion.denoise_fn)
     state["card"] = plain_value(self.diffusion.card)
-    state["model"] = self.diffusion.state_dict()
+    state["model"] = _plain_weights(self.diffusion)
     state["ema"] = self.ema.state_dict() if self.ema else None
     state["optimizer"] = self.opt.state_dict()
     state["history"] = asdict(self.history)
@@ -328,7 +344,12 @@ def load_state_dict(self: Training, state: dict[str, Any], path: str | Path) -> 
     "Restore the state of a checkpoint; a `ValueError` if it is of another training"
     check_fingerprint(state, self.diffusion, path)
     _check_settings(state, self.settings, path)
-    self.diffusion.load_state_dict(state["model"])
+    make = partial(self.optimizer, lr=self.lr)
+    _check_optimizer_fits(state["optimizer"], self.opt, make, path)
+    average = (state["ema"] or {}).get("average", {})
+    missing = [name for name in self.ema.average if name not in average] if self.ema else []
+    if average and missing: raise ValueError(f"{path} has no averaged weights of {missing[0]}")
+    _load_weights(self.diffusion, state["model"], {})
     options = [dict(group) for group in self.opt.param_groups]
     self.opt.load_state_dict(state["optimizer"])
     for group, chosen in zip(self.opt.param_groups, options):
@@ -355,9 +376,11 @@ def begin(
     path = _resume_path(self.resume, self.checkpoint)
     state = read_checkpoint(path) if path else {"settings": {}}
     if self.seed is None:
-        drawn = int(torch.randint(2**31, ()))
-        self.seed = state["settings"].get("seed", drawn)
+        self.seed = _whole("seed", state["settings"].get("seed", int(torch.randint(2**31, ()))))
     if path: self.load_state_dict(state, path)
+    if path and self.generators.keeps_workers:
+        warn_user("resuming with persistent_workers: what the data set draws at random in the "
+                  "workers differs from a training that was never stopped")
 
 # %% ../nbs/31_training.ipynb #288691d2
 @patch
@@ -378,6 +401,8 @@ def run_epoch(
             speed = (bar.format_dict["rate"] or 0.0) * len(batch[0])
             shown = dict(loss=f"{epoch.mean:.4f}", lr=f"{self.learning_rate:.2g}")
             bar.set_postfix(shown, samples_per_s=f"{speed:.0f}", refresh=False)
+    if not epoch.count: raise ValueError("train_data has no batches left for this epoch")
+    if isinstance(batches.check, _BatchCheck): batches.check.finish()
     self.check_weights()
     self.epoch_state = _EpochState()
     return epoch.mean
@@ -399,6 +424,45 @@ def end_epoch(self: Training, **values: float | None) -> None:
     with self._averaged(), _evaluating(self.diffusion):
         self.after_epoch(self.diffusion, len(self.history))
 
+# %% ../nbs/31_training.ipynb #815b32cb
+@patch
+@contextmanager
+def _running(self: Training, num_batches: int, *data: Any) -> Iterator[None]:
+    "A `with` block that trains; after it the network has averaged weights and is in eval mode"
+    self.generators = _Generators(*data)
+    locked = _locked(self.checkpoint) if self.checkpoint else nullcontext()
+    with locked, self.generators.kept():
+        self.begin(num_batches)
+        self.diffusion.history, first = self.history, self.step
+        try: yield
+        except BaseException:
+            self._finish()
+            if self.step > first: self._tell_of_stop()
+            raise
+        self._finish()
+
+@patch
+def _finish(self: Training) -> None:
+    "Leave the averaged weights in the network, and set eval mode"
+    if self.ema and self.ema.num_updates: self.ema._copy_to(self.ema.average.values())
+    self.diffusion.eval()
+
+@patch
+def _tell_of_stop(self: Training) -> None:
+    weights = "averaged weights" if self.ema else "last weights"
+    with suppress(Warning):  # where warnings are errors, the error that stopped it matters more
+        warn_user(f"the training stopped after step {self.step} of {self.num_steps}: the network "
+                  f"has its {weights}, and diffusion.history the losses of all full epochs")
+
+# %% ../nbs/31_training.ipynb #f62cf748
+@patch
+@contextmanager
+def _seeded(self: Training, epoch: int) -> Iterator[None]:
+    "Draws in this `with` block depend on the seed and the epoch, those of data loaders too"
+    with seeded(self.seed, epoch, self.diffusion.device):
+        self.generators.seed(self.seed, epoch)
+        yield
+
 # %% ../nbs/31_training.ipynb #1f46269e
 @patch
 def place(
@@ -416,80 +480,21 @@ def place(
 @patch
 def make_batches(self: Training, train_data: Tensor | tuple | DataLoader) -> Batches:
     "Batches of `train_data` on the diffusion's device: shuffled, or as a DataLoader yields them"
-    data, dtype = self.place(train_data, "train_data"), _weights_dtype(self.diffusion)
+    data = self.place(train_data, "train_data")
+    _check_all_labels(self.diffusion, data)
+    dtype = _weights_dtype(self.diffusion.denoise_fn)
     options = dict(device=self.diffusion.device, dtype=dtype, shuffle=True)
-    if isinstance(data, DataLoader): options["check"] = partial(_check_data, self.diffusion)
+    if isinstance(data, DataLoader): options["check"] = _BatchCheck(self.diffusion)
     return Batches(data, self.batch_size, **options)
 
-# %% ../nbs/31_training.ipynb #e9308f4a
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-_ranges: dict[str, tuple[Callable[[Any], bool], str]] = {  # name: (test, what it must be)
-    "num_epochs": (_is_count, "a whole number of at least 1"),
-    "batch_size": (_is_count, "a whole number of at least 1"),
-    "checkpoint_steps": (lambda steps: _is_count(steps or 1), "a whole number of at least 1"),
-    "lr": (lambda lr: 0 < lr < math.inf, "above 0"),
-    "prob_uncond": (lambda p: 0 <= p <= 1, "a probability in 0 … 1"),
-    "ema_decay": (lambda decay: 0 <= (decay or 0) < 1, "in 0 ≤ ema_decay < 1, or None"),
-    "grad_clip": (lambda length: 0 < (length or 1), "above 0, or None"),
-}
-
+# %% ../nbs/31_training.ipynb #82b77a3b
 @patch
 def _check_options(self: Training) -> None:
     "Raise a `ValueError` naming the first option that can't be right"
-    for name, (is_right, what) in _ranges.items():
-        value = getattr(self, name)
-        if not is_right(value): raise ValueError(f"{name} must be {what}, not {value!r}")
-    if not any(p.requires_grad for p in self.diffusion.parameters()):
-        raise ValueError("nothing to train: denoise_fn must be an nn.Module with parameters")
-    if self.resume is True and self.checkpoint is None:
-        raise ValueError("resume=True needs a checkpoint to resume from")
+    _check_weights(self.diffusion)
+    for name in ("num_epochs", "batch_size", "checkpoint_steps", "seed", *_limits):
+        setattr(self, name, _option(name, getattr(self, name)))
+    names = "optimizer", "loss", "lr_schedule", "augment", "after_epoch"
+    functions = {name: getattr(self, name) for name in names}
+    _check_choices(functions, self.dtype, self.resume, self.checkpoint)
     if self.checkpoint is not None: self.checkpoint = _checkpoint_path(self.checkpoint)
-
-# %% ../nbs/31_training.ipynb #282f6f52
-def _check_time_weights(weights: Any, num_timesteps: int) -> Tensor:  # (T,)
-    try: weights = torch.as_tensor(weights, dtype=torch.float32)
-    except (TypeError, ValueError, RuntimeError):
-        message = f"time_weights must be {num_timesteps} numbers, not {brief(weights)}"
-        raise ValueError(message) from None
-    shape, total = tuple(weights.shape), weights.sum()
-    fits = shape == (num_timesteps,)
-    if fits and weights.isfinite().all() and weights.min() >= 0 and total > 0: return weights
-    raise ValueError(f"time_weights must be {num_timesteps} finite numbers ≥ 0, one for each time "
-                     f"1 … T, and not all 0; their shape is {shape}, their sum {total:.4g}")
-
-# %% ../nbs/31_training.ipynb #fbc184e5
-def _check_loader(loader: DataLoader, name: str) -> DataLoader:
-    try: num_batches = len(loader)
-    except TypeError:
-        message = f"{name}: a DataLoader must know its length, but this one doesn't"
-        raise ValueError(message) from None
-    if num_batches == 0: raise ValueError(f"{name} is empty: the DataLoader has no batches")
-    return loader
-
-def _check_range(x: Tensor, name: str) -> None:
-    _check_dtype(x, name)
-    if x.dtype == torch.uint8: return
-    low, high = (value.item() for value in x.aminmax())
-    if not math.isfinite(low + high):
-        raise ValueError(f"{name} has values that are not finite: from {low} to {high}")
-    if low < -1.05 or high > 1.05:
-        warn_user(f"{name} should lie in [-1, 1], but goes from {low:.4g} to {high:.4g}")
-
-# %% ../nbs/31_training.ipynb #61a77f39
-def _check_data(
-    diffusion: GaussianDiffusion, data: Tensor | tuple | DataLoader, name: str = "train_data",
-) -> Tensor | tuple | DataLoader:
-    "`data` itself; a `ValueError` if `diffusion` can't be trained or measured on it"
-    if isinstance(data, DataLoader): return _check_loader(data, name)
-    x, labels = split_labels(data)
-    shape = tuple(x.shape[1:])
-    if len(x) == 0: raise ValueError(f"{name} is empty: its shape is {tuple(x.shape)}")
-    if shape != diffusion.data_shape:
-        raise ValueError(f"{name} must have samples of shape {diffusion.data_shape}, not {shape}")
-    _check_range(x, name)
-    if labels is None: return data
-    if not takes_labels(diffusion.denoise_fn):
-        raise ValueError(f"{name} has labels, but the network takes none: give the samples alone")
-    return x, check_labels(labels, len(x), diffusion.num_classes)
