@@ -51,13 +51,14 @@ def _check_input(encoder: Any, x: Any) -> Tensor:
         raise ValueError("in train mode x must hold at least 2 images: call .eval() first")
     return x.to(encoder.proj.weight)
 
-# %% ../nbs/42_features.ipynb #e254fdcd
+# %% ../nbs/42_features.ipynb #f85e4ca5
 def _halving(c_in: int, c_out: int, kernel_size: int) -> list[nn.Module]:
     "A convolution that halves height and width, and what follows it"
     padding = kernel_size // 2
     conv = nn.Conv2d(c_in, c_out, kernel_size, stride=2, padding=padding, bias=False)
     return [conv, nn.BatchNorm2d(c_out), nn.ReLU()]
 
+# %% ../nbs/42_features.ipynb #e254fdcd
 class Encoder(nn.Module):
     "Turns an image in color into a few numbers that describe what it shows"
     mean: Tensor  # (num_features,), over the training images
@@ -165,6 +166,8 @@ def _fit_whitening(
     least: float = 0.1,  # this share of the mean variance is added to each variance
 ) -> Encoder:  # the same, in float64 and eval mode
     "Rotate the features to their principal axes over images, and scale each variance below 1"
+    if not all(p.isfinite().all() for p in encoder.parameters()):
+        raise ValueError("the weights of the encoder aren't finite: train it with a smaller lr")
     encoder.double().eval()
     encoder.mean = torch.zeros_like(encoder.mean)
     encoder.whitening = torch.eye(len(encoder.mean)).double()
@@ -180,6 +183,16 @@ def _head(num_features: int) -> nn.Module:
     return nn.Sequential(nn.BatchNorm1d(num_features), nn.ReLU(), linear)
 
 _AdamW = partial(torch.optim.AdamW, weight_decay=0.01)
+
+# %% ../nbs/42_features.ipynb #ac9af6f5
+def _check_groups(groups: Any, n: int) -> Tensor:
+    "`groups` as a tensor; a `ValueError` unless it holds a whole number for each of n images"
+    numbers = _tensor("groups", groups).cpu()
+    if numbers.shape != (n,):
+        raise ValueError(f"groups must have one entry for each of {n} images, "
+                         f"not shape {tuple(numbers.shape)}")
+    if _holds_whole(numbers): return numbers
+    raise ValueError(f"groups must hold whole numbers, not {numbers.dtype}")
 
 # %% ../nbs/42_features.ipynb #45bc4e77
 def train_encoder(
@@ -210,18 +223,7 @@ def train_encoder(
         parameters = [*encoder.parameters(), *head.parameters()]
         fit(parameters, loss_of, len(x), num_epochs=num_epochs, batch_size=batch_size, lr=lr,
             optimizer=_AdamW, least=min(32, batch_size), desc="encoder", progress=progress)
-    if not all(p.isfinite().all() for p in encoder.parameters()):
-        raise ValueError(f"the weights grew beyond all numbers: lr = {lr:g} is too large")
     return _fit_whitening(encoder, x)
-
-def _check_groups(groups: Any, n: int) -> Tensor:
-    "`groups` as a tensor; a `ValueError` unless it holds a whole number for each of n images"
-    numbers = _tensor("groups", groups).cpu()
-    if numbers.shape != (n,):
-        raise ValueError(f"groups must have one entry for each of {n} images, "
-                         f"not shape {tuple(numbers.shape)}")
-    if _holds_whole(numbers): return numbers
-    raise ValueError(f"groups must hold whole numbers, not {numbers.dtype}")
 
 # %% ../nbs/42_features.ipynb #1e8b714c
 def save_encoder(

@@ -199,7 +199,7 @@ def save(
     page = _page.substitute(title=title, film=self.to_html())
     return write_file(path, lambda p: p.write_text(page, encoding="utf-8"))
 
-# %% ../nbs/50_films.ipynb #ca80f419
+# %% ../nbs/50_films.ipynb #6c831ab3
 def _find_model(model: Any) -> GaussianDiffusion:
     "`find_diffusion`; a `ValueError` if a film can't show what the model draws"
     diffusion = find_diffusion(model)
@@ -207,6 +207,7 @@ def _find_model(model: Any) -> GaussianDiffusion:
     if shape == (2,) or len(shape) == 3 and shape[0] in (1, 3): return diffusion
     raise ValueError(f"a film shows points (2,) or images (1 or 3, H, W), not samples {shape}")
 
+# %% ../nbs/50_films.ipynb #ca80f419
 def _sample_count(diffusion: GaussianDiffusion, n: Any) -> int:
     "`n`, by default 500 for points and 16 for images"
     if n is not None: return _whole("n", n, 1, 100_000)
@@ -297,13 +298,14 @@ def _describe_process(
     if diffusion.name: said = f" by {diffusion.name}{said}"
     return said
 
-# %% ../nbs/50_films.ipynb #f4115e5b
+# %% ../nbs/50_films.ipynb #18308b2d
 def _silently(steps: Iterable[Step], total: int) -> Iterable[Step]: return steps
 
 def _check_function(name: str, value: Any, arguments: str) -> None:
     if callable(value): return
     raise ValueError(f"{name} must be a function of {arguments}, not {_brief(value)}")
 
+# %% ../nbs/50_films.ipynb #f4115e5b
 def sample_film(
     model: str | Path | GaussianDiffusion,
     n: int | None = None,  # samples; by default 16 images or 500 points
@@ -333,7 +335,7 @@ def sample_film(
     title = f"From noise{_describe_process(diffusion, label, seed, process, used)}"
     return make_film(shown, diffusion, title=title, labels=labels, data=data)
 
-# %% ../nbs/50_films.ipynb #74e7be91
+# %% ../nbs/50_films.ipynb #924a6be3
 def _find_schedule(schedule: str | Callable) -> tuple[str | None, Callable]:
     "A schedule's name, if it has one, and its function of T; refuses unknown names"
     for name, known in schedules.items():
@@ -349,6 +351,7 @@ def _clean_data(data: Any) -> Tensor:
     if not len(x): raise ValueError("data must hold at least one point")
     return _points("data", x)
 
+# %% ../nbs/50_films.ipynb #74e7be91
 def forward_film(
     data: Tensor,  # points (N, 2), or images (N, C, H, W) as floats in [-1, 1] or bytes
     schedule: str | Callable = "cosine",  # a name in `schedules`, or a function of T

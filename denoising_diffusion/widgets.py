@@ -61,6 +61,8 @@ def _screen_layout(**options: str) -> Any:  # of ipywidgets.Layout
     import ipywidgets as w
     return w.Layout(width="100%", max_width="660px", **options)
 
+_hidden = dict(width="340px", visibility="hidden")
+
 def _width(width: str) -> dict[str, str]: return dict(width=width)  # a layout, in CSS units
 
 def _row_layout(**options: str) -> Any:  # of ipywidgets.Layout
@@ -84,22 +86,19 @@ class Player:
             raise ValueError(f"controls must be a dict of widgets, not {_brief(controls)}")
         self.make, self.controls, self.unit = make, controls, _text("unit", unit)
         self.film: Film | None = None
-        self.job = self.thread = None
-        self.slider = self.link = None  # made when the number of frames is known
+        self.job = self.thread = self.slider = self.link = None  # made when they are needed
         self.image = w.Image(layout=_screen_layout(visibility="hidden", min_height="160px"))
-        self.headings = w.HTML(layout=_screen_layout())
-        self.caption = w.HTML(layout=_screen_layout())
-        self.status = w.HTML(layout=_screen_layout())
+        texts = [w.HTML(layout=_screen_layout()) for _ in range(3)]
+        self.headings, self.caption, self.status = texts
         self.play = w.Play(interval=100, max=0, tooltip="play, pause, repeat")
-        self.speed = w.Dropdown(options=_speeds, value=100, layout=_width("170px"))
-        self.speed.description = "speed"
+        self.speed = w.Dropdown(options=_speeds, value=100, description="speed",
+                                layout=_width("170px"))
         w.dlink((self.speed, "value"), (self.play, "interval"))
-        self.bar = w.FloatProgress(max=1.0, description=_text("task", task), layout=_width("340px"))
-        self.bar.layout.visibility = "hidden"
+        self.bar = w.FloatProgress(max=1.0, description=_text("task", task), layout=_hidden)
         self.row = w.HBox([self.play, self.speed], layout=_row_layout(display="none"))
-        top = w.HBox([*controls.values()], layout=_row_layout())
+        top = [w.HBox([*controls.values()], layout=_row_layout()), self.bar]
         below = [self.headings, self.image, self.row, self.caption, self.status]
-        self.box = w.VBox([top, self.bar, *below]).add_class("ddpm-player")
+        self.box = w.VBox([*top, *below]).add_class("ddpm-player")
         for control in controls.values(): control.observe(self.render, "value")
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any: return self.box._repr_mimebundle_(**kwargs)

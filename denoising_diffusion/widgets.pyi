@@ -18,9 +18,6 @@ class Player:
     slider: Any
     link: Any
     image: Any
-    headings: Any
-    caption: Any
-    status: Any
     play: Any
     speed: Any
     bar: Any
