@@ -403,12 +403,12 @@ _named: dict[str, dict[str, Any]] = {
 }
 
 
-def _resolve(option: str, value: Any) -> Any:
+def _resolve(name: str, value: Any) -> Any:
     "The function or class with this name in `_named`; other functions are returned unchanged"
-    names = _named[option]
+    names = _named[name]
     if isinstance(value, str) and value in names: return names[value]
     if callable(value): return value
-    raise ValueError(f"{option} must be one of {', '.join(names)}, or a function, not {_brief(value)}")
+    raise ValueError(f"{name} must be one of {', '.join(names)} or a function, not {_brief(value)}")
 
 
 def _plain(value: Any) -> Any:

@@ -242,7 +242,7 @@ def check_timesteps(
         except ValueError: raise ValueError(f"t must be {wanted}, not {_brief(t)}") from None
         _check_range(time, time, least, num_timesteps)
         return time
-    times = _tensor("t", t)
+    times = t if getattr(t, "is_meta", False) else _tensor("t", t)  # meta: shapes without values
     if times.shape != (batch_size,) or not _holds_whole(times):
         raise ValueError(f"t must be {wanted}, not {_brief(t)}")
     times = times.long()

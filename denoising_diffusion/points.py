@@ -9,12 +9,14 @@ __all__ = ['curve', 'make_spiral', 'make_s_curve', 'make_moons', 'make_shapes', 
 # %% ../nbs/21_points.ipynb #3f76adec
 from collections.abc import Callable
 from functools import lru_cache
-from math import pi
+from math import isfinite, pi
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from .checks import _brief, _check_generator, _data, _real, _whole
 
 # %% ../nbs/21_points.ipynb #33dbacec
 def _to_square(across: Tensor, up: Tensor, low: float, high: float) -> Tensor:
@@ -45,18 +47,20 @@ def _inner_moon(r: Tensor) -> Tensor:
 _arcs = {"spiral": (_spiral,), "s_curve": (_s_curve,), "moons": (_outer_moon, _inner_moon)}
 
 # %% ../nbs/21_points.ipynb #f1f93c63
+_most_points = 10**8  # a larger number is a mistake, and would fill the memory
+
+
 def _arcs_of(name: str) -> tuple[Callable[[Tensor], Tensor], ...]:
     "The arcs of a curve, each from r in [0, 1] to points (…, 2)"
-    if name not in _arcs:
-        raise ValueError(f"there is no curve {name!r}: choose one of {', '.join(_arcs)}")
-    return _arcs[name]
+    if isinstance(name, str) and name in _arcs: return _arcs[name]
+    raise ValueError(f"there is no curve {_brief(name)}: choose one of {', '.join(_arcs)}")
 
 def curve(
     name: str,  # "spiral", "s_curve" or "moons"
     n: int = 1000,  # number of points; the moons share them, the outer arc first
 ) -> Tensor:  # (n, 2) float32
     "`n` points along a curve, in order and without noise"
-    arcs = _arcs_of(name)
+    arcs, n = _arcs_of(name), _whole("n", n, 0, _most_points)
     whole, rest = divmod(n, len(arcs))
     sizes = [whole + (i < rest) for i in range(len(arcs))]
     places = [torch.linspace(0, 1, size, dtype=torch.float64) for size in sizes]
@@ -65,18 +69,19 @@ def curve(
 # %% ../nbs/21_points.ipynb #dd313b1b
 def _sample(name: str, n: int, noise: float, generator: torch.Generator | None) -> Tensor:
     "`n` random points on a curve, blurred by `noise`"
-    if min(n, noise) < 0:
-        raise ValueError(f"n and noise must be at least 0, not {n=} and {noise=}")
-    device = generator.device if generator is not None else None
+    n, noise = _whole("n", n, 0, _most_points), _real("noise", noise, 0, 1e30)
+    device = generator.device if isinstance(generator, torch.Generator) else None
+    _check_generator(generator, device or "cpu")
+    options: dict[str, Any] = dict(generator=generator, device=device, dtype=torch.float32)
     arcs = _arcs_of(name)
-    place = torch.rand(n, generator=generator, device=device) * len(arcs)
+    place = torch.rand(n, **options) * len(arcs)
     which = place.long().clamp(max=len(arcs) - 1)
     r = place - which
     on_each = torch.stack([arc(r) for arc in arcs])
     rows = torch.arange(n, device=device)
     points = on_each[which, rows]
     if not noise: return points
-    blur = torch.randn(points.shape, generator=generator, device=device)
+    blur = torch.randn(points.shape, **options)
     return points + noise * blur
 
 def make_spiral(
@@ -116,6 +121,7 @@ def make_shapes(
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:  # points (3·n_each, 2), labels (3·n_each,) int64 in 1 … 3
     "Spiral (label 1), s-curve (2) and moons (3) as one labeled set, in this order"
+    n_each = _whole("n_each", n_each, 0, _most_points)
     shapes = [_sample(name, n_each, noise, generator) for name in _arcs]
     points = torch.cat(shapes)
     labels = torch.arange(1, 4, device=points.device)
@@ -153,15 +159,19 @@ def _project(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarr
     share = (inner / length2).clip(0, 1)
     return start + share * along
 
+def _plane(name: str, value: Any) -> Tensor:
+    "`value` as points (N, 2); a `ValueError` if it holds none, or NaN"
+    points = _data(name, value)
+    if points.ndim == 2 and points.shape[1] == 2: return points
+    raise ValueError(f"{name} must have shape (N, 2), not {tuple(points.shape)}")
+
 def nearest_on_curve(
     points: Tensor,  # (N, 2)
     name: str,  # "spiral", "s_curve" or "moons"
 ) -> Tensor:  # (N, 2), on the device of `points`
     "The point of a curve nearest to each of `points`"
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f"points must be of shape (N, 2), not {tuple(points.shape)}")
-    if not points.isfinite().all():
-        raise ValueError("points must be finite, but there are NaN or infinity among them")
+    points = _plane("points", points)
+    _arcs_of(name)  # a wrong name may not even be hashable, as the cache needs it
     line = _polyline(name)
     given = points.detach().cpu().double().numpy()
     _, i = line.tree.query(given)
@@ -179,10 +189,19 @@ def distance_to_curve(
     name: str,  # "spiral", "s_curve" or "moons"
 ) -> Tensor:  # (N,)
     "The distance of each point to a curve"
-    nearest = nearest_on_curve(points, name)
-    return (points.detach() - nearest).norm(dim=-1)
+    points = _plane("points", points)
+    steps = points.detach() - nearest_on_curve(points, name)
+    return torch.hypot(*steps.unbind(1))
 
 # %% ../nbs/21_points.ipynb #dd9b83d0
+def _draw_turn(generator: torch.Generator | None) -> float:
+    "A random share of the angle between two directions; 0 without a generator"
+    if generator is None: return 0.0
+    is_generator = isinstance(generator, torch.Generator)
+    _check_generator(generator, generator.device if is_generator else "cpu")
+    return torch.rand((), generator=generator, device=generator.device).item()
+
+
 def sliced_wasserstein(
     x: Tensor,  # (N, 2)
     y: Tensor,  # (N, 2), as many points
@@ -190,17 +209,19 @@ def sliced_wasserstein(
     generator: torch.Generator | None = None,  # turns the directions by a random angle
 ) -> float:
     "Sliced Wasserstein distance of order 2 between two sets of points in the plane"
-    if x.shape != y.shape or x.ndim != 2 or x.shape[1] != 2 or not len(x):
+    x, y = _plane("x", x), _plane("y", y)
+    if x.shape != y.shape or not len(x):
         given = f"{tuple(x.shape)} and {tuple(y.shape)}"
         raise ValueError(f"two equally large sets of points (N, 2) are needed, not {given}")
-    turn = 0.0
-    if generator is not None:
-        turn = torch.rand((), generator=generator, device=generator.device).item()
+    num_projections = _whole("num_projections", num_projections, 1, 10**5)
+    turn = _draw_turn(generator)
     place = torch.arange(num_projections, dtype=torch.float64) + turn
     step = pi / num_projections
     angle = place * step
     directions = torch.stack([angle.cos(), angle.sin()])
     directions = directions.to(x.device, torch.float32)
-    x, y = x.float() @ directions, y.float() @ directions
+    x, y = x.float() @ directions, y.to(directions) @ directions
     moves = x.sort(0).values - y.sort(0).values
-    return moves.square().mean().sqrt().item()
+    distance = moves.square().mean().sqrt().item()
+    if isfinite(distance): return distance
+    raise ValueError("the points of x and y lie too far apart for float32")
