@@ -9,8 +9,11 @@ __all__ = ['flatten_image', 'subject_box', 'square_image', 'ImageFolder', 'read_
 # %% ../nbs/23_images.ipynb #68bde02b
 import hashlib
 import math
+import mimetypes
+import os
+import warnings
 from collections.abc import Iterable
-from numbers import Real
+from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,27 +21,67 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from fastcore.meta import delegates
-from PIL import Image, ImageColor, ImageOps
+from PIL import Image, ImageChops, ImageColor
 from torch import Tensor
 
-from .checks import warn_user
+from .checks import _brief, _flag, _real, _tensor, _whole, warn_user
+from .files import _as_path
 
 # %% ../nbs/23_images.ipynb #21225b66
 def _gray_bytes(image: Image.Image) -> Image.Image:
-    "A 16-bit gray image as bytes, with alpha if one shade is transparent"
+    "A gray image of 16 or 32 bits as bytes, with alpha if one shade is transparent"
     values, key = np.asarray(image), image.info.get("transparency")
-    scaled = np.rint(values.clip(0, 65535) / 257)
-    gray = Image.fromarray(scaled.astype(np.uint8))
+    shades = _float_shades(values) if image.mode == "F" else _whole_shades(values)
+    gray = Image.fromarray(shades.astype(np.uint8))
     if key is not None:
         alpha = (values != key).astype(np.uint8) * 255
         gray.putalpha(Image.fromarray(alpha))
     return gray
 
+def _whole_shades(values: np.ndarray) -> np.ndarray:
+    "Whole numbers 0 … 65535 as shades 0 … 255"
+    shades = values.clip(0, 65535).astype(np.int32, copy=False)
+    shades += 128  # in place, because an image may be large
+    shades //= 257
+    return shades
+
+def _float_shades(values: np.ndarray) -> np.ndarray:
+    "Floats in 0 … 1, 0 … 255 or 0 … 65535, whichever they fit, as shades 0 … 255"
+    high = values.max()
+    if not np.isfinite(values).all(): raise ValueError("it holds NaN or infinity")
+    factor = 255 if high <= 1 else 1 if high <= 255 else 1 / 257
+    return np.rint((values * np.float32(factor)).clip(0, 255))
+
+# %% ../nbs/23_images.ipynb #c7b35aec
+_turns = dict(enumerate((  # for each EXIF orientation from 2 on
+    Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
+    Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90), 2))
+
+def _find_turn(image: Image.Image) -> Image.Transpose | None:
+    "What turns an image upright; None if it is, or if its EXIF data are damaged"
+    try: return _turns.get(image.getexif().get(0x0112))
+    except Exception: return None  # damaged data may raise any error
+
+def _decode(image: Image.Image) -> Image.Image:
+    image.load()
+    turn = _find_turn(image)  # a TIFF file has been turned by now
+    if image.mode.startswith(("I", "F")): image = _gray_bytes(image)
+    if image.mode == "La": image = image.convert("LA")
+    if image.mode != "RGBA": image = image.convert("RGBA")
+    if turn is None: return image
+    turned = image.transpose(turn)
+    turned.info = {}  # without its EXIF data, or it could be turned again
+    return turned
+
 def _to_rgba(image: Image.Image) -> Image.Image:
-    "An image of any mode as RGBA, upright by its EXIF orientation"
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"): image = _gray_bytes(image)
-    return image.convert("RGBA")
+    "An image of any mode as RGBA, upright by its EXIF orientation; a `ValueError` if it can't be"
+    if not isinstance(image, Image.Image):
+        raise ValueError(f"image must be an image of Pillow, not {_brief(image)}")
+    if 0 in image.size: raise ValueError(f"image must have pixels, but its size is {image.size}")
+    try: return _decode(image)
+    except Exception as e:  # a damaged file may raise any error
+        raise ValueError(f"image can't be decoded: {e or type(e).__name__}") from e
 
 # %% ../nbs/23_images.ipynb #e345a6ad
 def _to_rgb(color: str) -> tuple[int, ...]:
@@ -47,46 +90,60 @@ def _to_rgb(color: str) -> tuple[int, ...]:
         return ImageColor.getrgb(color)[:3]
     except (ValueError, TypeError, AttributeError) as e:
         raise ValueError("background must be a color such as 'white' or '#ffcc00', "
-                         f"not {color!r}") from e
+                         f"not {_brief(color)}") from e
+
+def _flatten(image: Image.Image, color: tuple[int, ...]) -> Image.Image:
+    "An RGBA image on a background, as RGB"
+    lowest_alpha, _ = image.getchannel("A").getextrema()
+    if lowest_alpha < 255:
+        canvas = Image.new("RGBA", image.size, color)
+        image = Image.alpha_composite(canvas, image)
+    flat = image.convert("RGB")
+    flat.info = {}
+    return flat
 
 def flatten_image(
     image: Image.Image,  # of any mode and size
     background: str = "white",  # color of transparent parts
 ) -> Image.Image:  # RGB, upright
     "The image as RGB, upright and on a background"
-    color = _to_rgb(background)
-    image = _to_rgba(image)
-    canvas = Image.new("RGBA", image.size, color)
-    canvas.alpha_composite(image)
-    return canvas.convert("RGB")
+    return _flatten(_to_rgba(image), _to_rgb(background))
 
 # %% ../nbs/23_images.ipynb #f4a2a397
-def _foreground(pixels: np.ndarray, tolerance: int) -> np.ndarray:  # (H, W) bool
-    "Which pixels are the subject: the opaque ones, or those unlike the backdrop if all are opaque"
-    alpha = pixels[..., 3]
-    if alpha.min() <= tolerance: return alpha > tolerance
-    rgb = pixels[..., :3].astype(np.int16)
-    border = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
-    backdrop = np.median(border, 0).astype(np.int16)
-    def is_backdrop(x): return (np.abs(x - backdrop) <= tolerance).all(-1)
-    if is_backdrop(border).mean() < 0.5: return np.zeros(alpha.shape, dtype=bool)
-    return ~is_backdrop(rgb)
+def _backdrop(image: Image.Image, tolerance: float) -> list[int] | None:
+    "Red, green and blue along at least half of the border of an image, or None"
+    (w, h), border = image.size, []
+    for edge in (0, 0, w, 1), (0, h - 1, w, h), (0, 0, 1, h), (w - 1, 0, w, h):
+        pixels = np.asarray(image.crop(edge))
+        border.append(pixels[..., :3].reshape(-1, 3))
+    colors = np.concatenate(border).astype(np.int16)
+    backdrop = np.median(colors, 0).astype(np.int16)
+    is_backdrop = (np.abs(colors - backdrop) <= tolerance).all(-1)
+    return backdrop.tolist() if is_backdrop.mean() >= 0.5 else None
 
-def _bounding_box(image: Image.Image, tolerance: int = 16) -> tuple[int, int, int, int] | None:
-    "The box around the foreground of an upright RGBA image, or None without one"
-    mask = _foreground(np.asarray(image), tolerance)
-    if not mask.any(): return None
-    rows = mask.any(1).nonzero()[0].tolist()
-    columns = mask.any(0).nonzero()[0].tolist()
-    return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+def _mark_far(band: Image.Image, shade: int, tolerance: float) -> Image.Image:
+    "255 where a band of an image differs from a shade by more than the tolerance, and 0 elsewhere"
+    return band.point([255 * (abs(value - shade) > tolerance) for value in range(256)])
 
+def _bounding_box(
+    image: Image.Image, tolerance: float = 16,
+) -> tuple[int, int, int, int] | None:
+    "The box around the subject of an upright RGBA image, or None without one"
+    *colors, alpha = image.split()
+    lowest_alpha, _ = alpha.getextrema()
+    if lowest_alpha <= tolerance: return _mark_far(alpha, 0, tolerance).getbbox()
+    backdrop = _backdrop(image, tolerance)
+    if backdrop is None: return None
+    marks = (_mark_far(*pair, tolerance) for pair in zip(colors, backdrop))
+    return reduce(ImageChops.lighter, marks).getbbox()
+
+# %% ../nbs/23_images.ipynb #55a52ece
 def subject_box(
     image: Image.Image,  # of any mode and size
-    tolerance: int = 16,  # largest alpha, or difference from the backdrop, to ignore: 0 … 255
+    tolerance: float = 16,  # largest alpha, or difference from the backdrop, to ignore: 0 … 255
 ) -> tuple[int, int, int, int]:  # left, upper, right, lower, in pixels of the upright image
     "The smallest box around the subject of an image; the whole image if none is found"
-    if not 0 <= tolerance <= 255:
-        raise ValueError(f"tolerance must lie in 0 … 255, not {tolerance}")
+    tolerance = _real("tolerance", tolerance, 0, 255)
     image = _to_rgba(image)
     return _bounding_box(image, tolerance) or (0, 0, *image.size)
 
@@ -122,6 +179,18 @@ def _cut_square(
     canvas.paste(resized, (x, y))
     return canvas
 
+# %% ../nbs/23_images.ipynb #10d5be2f
+_largest_side = 2048  # of a square, in pixels
+
+def _check_square(
+    size: Any, background: Any, crop: Any, margin: Any,
+) -> tuple[int, tuple[int, ...], bool, float]:  # size, color, crop, margin
+    "The options of a square; a `ValueError` if one of them can't be right"
+    size, margin = _whole("size", size, 1, _largest_side), _real("margin", margin)
+    if not 0 <= margin < 0.5:
+        raise ValueError(f"margin must be at least 0 and less than 0.5, not {margin:g}")
+    return size, _to_rgb(background), _flag("crop", crop), margin
+
 # %% ../nbs/23_images.ipynb #4fd3cd22
 def square_image(
     image: Image.Image,  # of any mode and size
@@ -132,52 +201,88 @@ def square_image(
     margin: float = 0.05,  # with `crop`: room around the subject, as a share of the side
 ) -> Image.Image:  # RGB, (size, size)
     "The image, or its subject, upright and on a background, as a square of `size` pixels"
-    _check_square(size, margin)
-    color = _to_rgb(background)
-    image = _to_rgba(image)
+    options = _check_square(size, background, crop, margin)
+    return _to_square(_to_rgba(image), *options)
+
+def _to_square(
+    image: Image.Image, size: int, color: tuple[int, ...], crop: bool, margin: float,
+) -> Image.Image:
+    "An upright RGBA image, or its subject, as a square"
     box = _bounding_box(image) if crop else None
     room = margin if box else 0
     left, upper, right, lower = box or (0, 0, *image.size)
     side = max(right - left, lower - upper) / (1 - 2 * room)
     corner = (left + right - side) / 2, (upper + lower - side) / 2
-    return _cut_square(flatten_image(image, background), corner, side, int(size), color)
-
-def _check_square(size: Any, margin: float) -> None:
-    "Raise a `ValueError` if no square has this size and margin"
-    if not isinstance(size, Real) or size < 1 or size != int(size):
-        raise ValueError(f"size must be a whole number, at least 1 pixel, not {size!r}")
-    if not 0 <= margin < 0.5:
-        raise ValueError(f"margin must be at least 0 and less than 0.5, not {margin}")
+    return _cut_square(_flatten(image, color), corner, side, size, color)
 
 # %% ../nbs/23_images.ipynb #c78475f9
-_suffixes = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
-_formats = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
+_suffixes = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm",
+             ".pbm", ".pnm", ".apng", ".jfif", ".jpe", ".mpo")
+_formats = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
+_other_suffixes = frozenset("." + ending for ending in (
+    "3fr arw avif avifs blp bpg bw cr2 cr3 crw cur dcr dcx dds dib djvu dng emf eps erf exr fits "
+    "flc fli flif ftc ftu gbr hdr heic heif hif icb icns ico iiq j2c j2k jng jp2 jpc jpf jpx jxl "
+    "jxr kdc mng mrw msp nef nrw orf palm pcd pct pcx pef pfm pict psb psd pxr qoi raf ras rgb "
+    "rgba rw2 rwl sgi sr2 srf srw svg svgz tga vda vst wbmp wmf x3f xbm xcf xpm xwd").split())
+
+def _has_image_name(path: Path) -> bool:
+    "Whether a name ends like that of an image, read by `read_folder` or not"
+    if path.suffix.lower() in _other_suffixes.union(_suffixes): return True
+    kind, _ = mimetypes.guess_type(path.name)
+    return (kind or "").startswith("image/")
 
 def _find_folder(folder: str | Path) -> Path:
-    "The path of a folder; a `ValueError` if there is none"
-    path = Path(folder).expanduser()
-    if not path.is_dir(): raise ValueError(f"{path} is not a folder")
+    "The path of a folder that can be read; a `ValueError` if there is none"
+    path = _as_path("folder", folder)
+    if not os.path.isdir(path): raise ValueError(f"{path} is not a folder")
+    try: os.scandir(path).close()
+    except OSError as e: raise ValueError(f"{path} can't be read: {e.strerror or e}") from e
     return path
 
-def _image_files(folder: Path) -> list[Path]:
-    "The image files in a folder and its sub-folders, by their endings, in the order of the paths"
-    def is_hidden(path): return any(part.startswith(".") for part in path.relative_to(folder).parts)
-    def is_file(path): return path.is_file() or path.is_symlink() and not path.exists()
-    named = [path for path in folder.rglob("*") if path.suffix.lower() in _suffixes]
-    return sorted(path for path in named if is_file(path) and not is_hidden(path))
+# %% ../nbs/23_images.ipynb #39a5b1e1
+def _find_images(folder: Path) -> tuple[list[Path], dict[Path, str]]:
+    "The image files of a folder, by their endings, and the folders in it that aren't searched"
+    images, skipped = [], {}
+    def note(error: OSError) -> None: skipped[Path(error.filename)] = "can't be read"
+    def shown(names): return [name for name in names if not name.startswith(".")]
+    for place, folders, files in os.walk(folder, onerror=note):
+        folders[:] = shown(folders)
+        for path in (Path(place, name) for name in folders):
+            if path.is_symlink() and not _is_inside(path, folder): skipped[path] = "a linked folder"
+        paths = [Path(place, name) for name in shown(files)]
+        images += [path for path in paths if _has_image_name(path)]
+    return sorted(images), skipped
 
-def _read_square(path: Path, size: int, *options: Any, **named_options: Any) -> np.ndarray | str:
-    "The pixels (size, size, 3) of a file as a square, or the reason why there are none"
-    try:
+def _is_inside(path: Path, folder: Path) -> bool:
+    "Whether a path leads into a folder, once all links are followed"
+    inner, outer = (os.path.realpath(each) for each in (path, folder))
+    return Path(inner).is_relative_to(outer)
+
+# %% ../nbs/23_images.ipynb #1b49a848
+_most_pixels, _most_slow_pixels = 40_000_000, 2_000_000
+
+def _read_rgba(path: Path) -> Image.Image:
+    "The first image of a file as RGBA; Pillow's `DecompressionBombError` if it is too large"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Pillow, about damaged and large files
         with Image.open(path, formats=_formats) as image:
-            return np.array(square_image(image, size, *options, **named_options))
-    except (Image.DecompressionBombError, MemoryError):
-        return "too large"
-    except Exception:  # a damaged file may raise any error
-        return "broken"
+            is_slow = any(tile[0] in Image.DECODERS for tile in image.tile)
+            most = _most_slow_pixels if is_slow else _most_pixels
+            if image.width * image.height > most: raise Image.DecompressionBombError
+            return _to_rgba(image)
+
+def _read_square(path: Path, *options: Any) -> np.ndarray | str:
+    "The pixels (size, size, 3) of a file as a square, or the reason why there are none"
+    if path.suffix.lower() not in _suffixes: return "format not supported"
+    if os.path.exists(path) and not os.path.isfile(path): return "not a file"
+    try: return np.array(_to_square(_read_rgba(path), *options))
+    except (Image.DecompressionBombError, MemoryError): return "too large"
+    except PermissionError: return "no permission"
+    except Exception as e:  # a damaged file may raise any error
+        return "too large" if isinstance(e.__cause__, MemoryError) else "broken"
 
 # %% ../nbs/23_images.ipynb #f8d61bf3
-def _display_name(path: Path, folder: str | Path) -> str:
+def _display_name(path: Path, folder: Path = Path()) -> str:
     "A file's path relative to a folder, as printable text"
     name = path.relative_to(folder) if path.is_relative_to(folder) else path
     return name.as_posix().encode(errors="replace").decode()
@@ -186,7 +291,7 @@ class ImageFolder(NamedTuple):
     "The images of a folder, their paths, and the files that were left out"
     images: Tensor  # (N, 3, size, size) uint8
     paths: list[Path]  # the file of each image
-    skipped: dict[Path, str]  # reasons: "broken", "too large", "blank", "the same as …"
+    skipped: dict[Path, str]  # reasons, such as "broken", "too large" or "format not supported"
 
     def summary(
         self,
@@ -194,17 +299,19 @@ class ImageFolder(NamedTuple):
         most: int = 20,  # how many files are named
     ) -> str:
         "A text that says which files were left out, and why"
+        folder, most = _as_path("folder", folder), _whole("most", most, least=0)
         shown = list(self.skipped.items())[:most]
         text = ", ".join(f"{_display_name(path, folder)} ({why})" for path, why in shown)
         num_more = len(self.skipped) - len(shown)
         return f"{text} and {num_more} more" if num_more else text
 
-# %% ../nbs/23_images.ipynb #24c510e4
+# %% ../nbs/23_images.ipynb #625cbb10
 def _stack(squares: Iterable[np.ndarray], size: int) -> Tensor:
     "Squares (size, size, 3) as one batch (N, 3, size, size)"
     images = [torch.from_numpy(pixels).permute(2, 0, 1) for pixels in squares]
     return torch.stack(images) if images else torch.zeros(0, 3, size, size, dtype=torch.uint8)
 
+# %% ../nbs/23_images.ipynb #24c510e4
 def read_folder(
     folder: str | Path,  # searched with its sub-folders, in the order of the paths
     size: int,  # side of the images in pixels
@@ -215,13 +322,14 @@ def read_folder(
     keep_blank: bool = False,  # keep images of one color?
     keep_duplicates: bool = True,  # keep images whose square equals an earlier one?
 ) -> ImageFolder:
-    "All PNG, JPEG, GIF, WebP and BMP images of a folder as squares of one size"
-    _check_square(size, margin)
-    _to_rgb(background)
-    folder = _find_folder(folder)
-    kept, skipped, first = {}, {}, {}
-    for path in _image_files(folder):
-        pixels = _read_square(path, size, background, crop=crop, margin=margin)
+    "All PNG, JPEG, GIF, WebP, BMP, TIFF and PPM images of a folder as squares of one size"
+    options = _check_square(size, background, crop, margin)
+    _flag("keep_blank", keep_blank)
+    _flag("keep_duplicates", keep_duplicates)
+    paths, skipped = _find_images(folder := _find_folder(folder))
+    kept, first = {}, {}
+    for path in paths:
+        pixels = _read_square(path, *options)
         if isinstance(pixels, str):
             skipped[path] = pixels
         elif not keep_blank and (pixels == pixels[:1, :1]).all():
@@ -230,7 +338,8 @@ def read_folder(
             same = first.setdefault(hashlib.sha256(pixels).digest(), path)
             if same == path or keep_duplicates: kept[path] = pixels
             else: skipped[path] = f"the same as {_display_name(same, folder)}"
-    return ImageFolder(_stack(kept.values(), size), [*kept], skipped)
+    images = _stack(kept.values(), options[0])
+    return ImageFolder(images, [*kept], dict(sorted(skipped.items())))
 
 # %% ../nbs/23_images.ipynb #8d59d736
 @delegates(read_folder)
@@ -241,25 +350,26 @@ def images_from_folder(
 ) -> Tensor:  # (N, 3, size, size) uint8
     "All images of a folder as squares of one size; a warning lists what is left out"
     found = read_folder(folder, size, **kwargs)
-    folder = Path(folder).expanduser()
-    if found.skipped: warn_user(f"left out of {folder}: {found.summary(folder)}")
+    name = _display_name(_as_path("folder", folder))
+    if found.skipped: warn_user(f"left out of {name}: {found.summary(folder)}")
     if not len(found.images):
-        raise ValueError(f"{folder} holds no image that can be used: "
+        raise ValueError(f"{name} holds no image that can be used: "
                          f"expected {' '.join(_suffixes)} files")
     return found.images
 
 # %% ../nbs/23_images.ipynb #0cc4692a
 def _label_names(folder: Path) -> list[str]:
-    "The names of a folder's sub-folders; a warning counts the images outside them"
-    inside = list(folder.iterdir())
-    names = [path.name for path in inside if path.is_dir() and not path.name.startswith(".")]
+    "The names of a folder's sub-folders; a warning names the images outside them"
+    inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    names = [path.name for path in inside if os.path.isdir(path)]
     if len(names) < 2:
         raise ValueError(f"{folder} must hold a sub-folder of images "
                          f"for each of two labels or more, but has {len(names)}")
-    loose = sum(path.suffix.lower() in _suffixes for path in inside)
-    if loose: warn_user(f"left out of {folder}: {loose} images that lie in no sub-folder, "
-                        "and so have no label")
-    return sorted(names)
+    loose = [path for path in inside if _has_image_name(path) and path.name not in names]
+    skipped = dict.fromkeys(loose, "in no sub-folder, so without a label")
+    text = ImageFolder(torch.empty(0), [], skipped).summary(folder)
+    if loose: warn_user(f"left out of {_display_name(folder)}: {text}")
+    return names
 
 def labelled_images_from_folder(
     folder: str | Path,  # with a sub-folder of images for each label
@@ -270,6 +380,7 @@ def labelled_images_from_folder(
     margin: float = 0.05,  # with `crop`: room around the subject, as a share of the side
 ) -> tuple[Tensor, Tensor, list[str]]:  # images (N, 3, size, size), labels in 1 … K, K names
     "The images of a folder's sub-folders (uint8), their labels (int64) and the labels' names"
+    _check_square(size, background, crop, margin)
     folder = _find_folder(folder)
     names = _label_names(folder)
     options = dict(background=background, crop=crop, margin=margin)
@@ -308,10 +419,10 @@ def find_duplicates(
     tolerance: float = 0.0,  # root mean square difference of thumbnails, 0 … 255; 0: equal pixels
 ) -> list[list[int]]:  # groups of two or more indices, each in order
     "Groups of images that are equal or nearly equal"
-    if images.ndim != 4 or images.dtype != torch.uint8:
+    images, tolerance = _tensor("images", images), _real("tolerance", tolerance, low=0)
+    if images.ndim != 4 or images.dtype != torch.uint8 or 0 in images.shape[1:]:
         given = f"{tuple(images.shape)} {images.dtype}"
         raise ValueError(f"images must be (N, C, H, W) uint8, not {given}")
-    if not tolerance >= 0: raise ValueError(f"tolerance must be at least 0, not {tolerance}")
     first = _first_alike(images, tolerance) if tolerance else _first_equal(images)
     groups = {}
     for i, j in enumerate(first): groups.setdefault(j, []).append(i)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 def flatten_image(image: Image.Image, background: str='white') -> Image.Image:
     """The image as RGB, upright and on a background"""
 
-def subject_box(image: Image.Image, tolerance: int=16) -> tuple[int, int, int, int]:
+def subject_box(image: Image.Image, tolerance: float=16) -> tuple[int, int, int, int]:
     """The smallest box around the subject of an image; the whole image if none is found"""
 
 def square_image(image: Image.Image, size: int, background: str='white', *, crop: bool=False, margin: float=0.05) -> Image.Image:
@@ -23,7 +23,7 @@ class ImageFolder(NamedTuple):
         """A text that says which files were left out, and why"""
 
 def read_folder(folder: str | Path, size: int, *, background: str='white', crop: bool=False, margin: float=0.05, keep_blank: bool=False, keep_duplicates: bool=True) -> ImageFolder:
-    """All PNG, JPEG, GIF, WebP and BMP images of a folder as squares of one size"""
+    """All PNG, JPEG, GIF, WebP, BMP, TIFF and PPM images of a folder as squares of one size"""
 
 def images_from_folder(folder: str | Path, size: int, *, background: str='white', crop: bool=False, margin: float=0.05, keep_blank: bool=False, keep_duplicates: bool=True) -> Tensor:
     """All images of a folder as squares of one size; a warning lists what is left out"""
