@@ -6,6 +6,7 @@
 __all__ = ['scaled_dot_attention', 'MultiheadAttention']
 
 # %% ../nbs/11_attention.ipynb #96d4e89e
+from functools import reduce
 from typing import Any
 
 import torch
@@ -38,20 +39,24 @@ def scaled_dot_attention(
 
 def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor: return _attention_weights(q, k) @ v
 
-
+# %% ../nbs/11_attention.ipynb #73cbffad
 def _check_rows(q: Any, k: Any, v: Any) -> list[Tensor]:
     "The rows as finite tensors of one dtype; a `ValueError` unless their shapes fit"
     rows = [_data(name, x) for name, x in dict(q=q, k=k, v=v).items()]
-    q, k, v = [x.shape for x in rows]
-    fit = min(map(len, (q, k, v))) > 1 and q[-1] == k[-1] > 0 and k[-2] == v[-2] > 0
-    try: torch.broadcast_shapes(q[:-2], k[:-2], v[:-2])
-    except RuntimeError: fit = False
-    if not fit or len({x.device for x in rows}) > 1:
+    if not _fit_together(*(x.shape for x in rows)) or len({x.device for x in rows}) > 1:
         given = ", ".join(f"{tuple(x.shape)} on {x.device}" for x in rows)
         wanted = "(…, N, d), (…, M, d) and (…, M, e) on one device"
         raise ValueError(f"q, k and v must have shapes {wanted}, not {given}")
-    dtype = torch.promote_types(torch.promote_types(*(x.dtype for x in rows[:2])), rows[2].dtype)
+    dtype = reduce(torch.promote_types, [x.dtype for x in rows])
     return [x.to(dtype) for x in rows]
+
+
+def _fit_together(q: torch.Size, k: torch.Size, v: torch.Size) -> bool:
+    "Whether these are the shapes of queries, keys and values"
+    if min(len(q), len(k), len(v)) < 2: return False
+    try: torch.broadcast_shapes(q[:-2], k[:-2], v[:-2])
+    except RuntimeError: return False
+    return q[-1] == k[-1] > 0 and k[-2] == v[-2] > 0
 
 # %% ../nbs/11_attention.ipynb #a59a256d
 def _split_heads(

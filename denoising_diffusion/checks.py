@@ -132,7 +132,7 @@ def _linear(**sizes: Any) -> nn.Linear:
 
 def _steps(value: Any) -> int: return _whole("num_timesteps", value, 1, 10**7)
 
-
+# %% ../nbs/00_checks.ipynb #08de90e7
 def _class_count(value: Any, width: int) -> int | None:
     "The number of classes as an int, or None; the table of labels has `width` columns"
     if value is None: return None
@@ -246,7 +246,8 @@ def check_timesteps(
     if times.shape != (batch_size,) or not _holds_whole(times):
         raise ValueError(f"t must be {wanted}, not {_brief(t)}")
     times = times.long()
-    if times.device.type == "cpu" and batch_size:  # reading a GPU's tensor would wait for the GPU
+    is_read = times.device.type == "cpu" and not torch.compiler.is_compiling()
+    if is_read and batch_size:  # to read a GPU's tensor would wait for the GPU
         _check_range(int(times.min()), int(times.max()), least, num_timesteps)
     return times
 

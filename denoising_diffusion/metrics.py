@@ -14,14 +14,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .checks import _brief, _check_finite, _holds_whole, _tensor, _whole
+
 # %% ../nbs/40_metrics.ipynb #54d62400
+def _cloud(name: str, value: Any) -> Tensor:
+    "`value` as finite floats (N, D); a `ValueError` if it isn't that, or too large to be squared"
+    x = _tensor(name, value)
+    is_number = x.is_floating_point() or _holds_whole(x)
+    if not is_number or x.ndim != 2 or not x.shape[1]:
+        raise ValueError(f"{name} must be numbers of shape (N, D), not {_brief(x)}")
+    if not x.is_floating_point(): x = x.double()
+    if x.dtype != torch.float64: x = x.float()  # float16 has no distances on a CPU
+    _check_finite(name, x)
+    most = torch.finfo(x.dtype).max ** 0.4
+    if (x.abs() > most).any(): raise ValueError(f"{name} must lie within ±{most:.0e}")
+    return x
+
 def mean_and_covariance(
     features: Tensor,  # (N, D), with N at least 2
 ) -> tuple[Tensor, Tensor]:  # (D,) and (D, D), float64
     "The mean of features and their covariance, with N − 1 in the denominator"
-    if len(features) < 2:
-        raise ValueError(f"at least 2 images are needed for a covariance, not {len(features)}")
-    x = features.double()
+    x = _cloud("features", features).double()
+    if len(x) < 2:
+        raise ValueError(f"at least 2 images are needed for a covariance, not {len(x)}")
     side = x.shape[1]
     covariance = torch.cov(x.T).reshape(side, side)
     return x.mean(0), covariance
@@ -41,6 +56,19 @@ def _trace_of_root(sigma1: Tensor, sigma2: Tensor) -> Tensor:
     values = torch.linalg.eigvalsh(symmetric)
     return values.clamp(min=0).sqrt().sum()
 
+# %% ../nbs/40_metrics.ipynb #2fb84da8
+def _check_moment(name: str, x: Tensor) -> Tensor:
+    "A mean or a covariance in float64; a `ValueError` if it can't be one"
+    if x.is_complex() or x.dtype == torch.bool:
+        raise ValueError(f"{name} must hold numbers, not {x.dtype}")
+    x = x.double()
+    _check_finite(name, x)
+    if x.ndim == 1: return x
+    allowed = 1e-3 * x.abs().max()  # rounding, if it was computed in float16
+    if (x - x.T).abs().max() > allowed: raise ValueError(f"{name} must be symmetric")
+    if torch.linalg.eigvalsh(x).min() >= -allowed: return x
+    raise ValueError(f"{name} must be a covariance, without negative eigenvalues")
+
 # %% ../nbs/40_metrics.ipynb #b74921fb
 def frechet_distance(
     mu1: Tensor,  # (D,)
@@ -49,24 +77,24 @@ def frechet_distance(
     sigma2: Tensor,  # (D, D)
 ) -> float:
     "The squared Fréchet distance of two Gaussians (Dowson & Landau 1982), in float64"
-    given = [torch.as_tensor(v).double().cpu() for v in (mu1, sigma1, mu2, sigma2)]
-    _check_gaussians(*given)
+    given = _check_gaussians(mu1=mu1, sigma1=sigma1, mu2=mu2, sigma2=sigma2)
     mu1, sigma1, mu2, sigma2 = given
     shift = (mu1 - mu2).square().sum()
     root = _trace_of_root(sigma1, sigma2)
     distance = shift + sigma1.trace() + sigma2.trace() - 2 * root
-    return max(0.0, float(distance))
+    if distance.isfinite(): return max(0.0, float(distance))
+    raise ValueError("the means and covariances are too large for float64")
 
-def _check_gaussians(mu1: Tensor, sigma1: Tensor, mu2: Tensor, sigma2: Tensor) -> None:
-    "Raise a `ValueError` unless these are two finite means (D,) and covariances (D, D)"
-    given = (mu1, sigma1, mu2, sigma2)
-    shapes = [tuple(v.shape) for v in given]
-    side = mu1.numel()
-    if shapes != [(side,), (side, side)] * 2:
+def _check_gaussians(**given: Any) -> list[Tensor]:
+    "Two finite means (D,) and covariances (D, D) in float64; a `ValueError` if they aren't that"
+    tensors = {name: _tensor(name, value).detach().cpu() for name, value in given.items()}
+    shapes = [tuple(x.shape) for x in tensors.values()]
+    side = tensors["mu1"].numel()
+    if not side or shapes != [(side,), (side, side)] * 2:
         said = ", ".join(map(str, shapes))
         raise ValueError(f"two means (D,) and two covariances (D, D) are needed, not {said}")
-    if not all(v.isfinite().all() for v in given):
-        raise ValueError("the means and covariances must be finite")
+    for name, x in tensors.items(): tensors[name] = _check_moment(name, x)
+    return list(tensors.values())
 
 # %% ../nbs/40_metrics.ipynb #371d73fe
 def _distances(x: Tensor, y: Tensor) -> Iterator[Tensor]:
@@ -92,14 +120,15 @@ def precision_recall(
     k: int = 3,  # a ball reaches to its k-th nearest neighbor
 ) -> tuple[float, float]:  # precision and recall, 0 … 1
     "The share of samples near real images, and of real images near samples (arXiv 1904.06991)"
-    x = features.double()
-    y = real_features.double()
-    if not x.ndim == y.ndim == 2 or x.shape[1] != y.shape[1]:
+    x = _cloud("features", features).double()
+    y = _cloud("real_features", real_features).to(x)
+    if x.shape[1] != y.shape[1]:
         shapes = f"{tuple(x.shape)} and {tuple(y.shape)}"
         raise ValueError(f"two clouds (N, D) and (M, D) are needed, not {shapes}")
-    most = min(len(x), len(y)) - 1
+    k, most = _whole("k", k), min(len(x), len(y)) - 1
+    there = f"{len(x)} samples and {len(y)} real images"
+    if most < 1: raise ValueError(f"at least 2 of both are needed, not {there}")
     if not 1 <= k <= most:
-        there = f"{len(x)} samples and {len(y)} real images"
         raise ValueError(f"k must lie in 1 … {most}, not {k}: there are {there}")
     radii = _radii(x, k)
     real_radii = _radii(y, k)
@@ -129,34 +158,70 @@ def _nearest(x: Tensor, others: Tensor, mirror_images: Tensor) -> Match:
     distance = (x - nearest).norm(dim=1)  # computed again, as `cdist` rounds
     return Match(distance, index, mirrored)
 
+def _fitting(**given: Any) -> list[Tensor]:
+    "Clouds of the same dimension, in one dtype and on the device of the first"
+    clouds = [_cloud(name, value) for name, value in given.items()]
+    sides = [x.shape[1] for x in clouds]
+    if len({*sides}) > 1:
+        raise ValueError(f"{', '.join(given)} must have the same number of columns, not {sides}")
+    dtype = torch.float64 if any(x.dtype == torch.float64 for x in clouds) else torch.float32
+    return [x.to(clouds[0].device, dtype) for x in clouds]
+
 def nearest_neighbors(
     x: Tensor,  # (N, D)
     others: Tensor,  # (M, D)
     mirror_images: Tensor,  # (M, D), features of the mirror images of `others`, in the same order
 ) -> Match:
     "For each of `x` the nearest of `others` or of their mirror images"
+    x, *clouds = _fitting(x=x, others=others, mirror_images=mirror_images)
+    others, mirror_images = clouds
+    if not len(others) or others.shape != mirror_images.shape:
+        shapes = f"{tuple(others.shape)} and {tuple(mirror_images.shape)}"
+        raise ValueError(f"others and mirror_images must have one shape (M, D), not {shapes}")
     parts = [_nearest(part, others, mirror_images) for part in x.split(250)]
     columns = [torch.cat(column) for column in zip(*parts)]
     return Match(*columns)
 
 # %% ../nbs/40_metrics.ipynb #57511f8a
+def _check_read(name: str, value: Any, num_classes: int) -> Tensor:
+    "`value` as a LongTensor (N,); a `ValueError` unless it holds labels 1 … K"
+    labels = _tensor(name, value)
+    if labels.ndim != 1 or labels.numel() and not _holds_whole(labels):
+        raise ValueError(f"{name} must be whole numbers of shape (N,), not {_brief(labels)}")
+    labels = labels.long()
+    wrong = labels[(labels < 1) | (labels > num_classes)].tolist()
+    if wrong: raise ValueError(f"{name} must lie in 1 … {num_classes}, not {wrong[0]}")
+    return labels
+
 def confusion_matrix(
     asked: Tensor,  # LongTensor (N,), the right labels 1 … K
     read: Tensor,  # LongTensor (N,), what was read, 1 … K
     num_classes: int,  # K
 ) -> Tensor:  # LongTensor (K, K)
     "How often label i (row, from 1) was read as j (column)"
-    row = asked - 1
-    column = read - 1
+    num_classes = _whole("num_classes", num_classes, 1, 10_000)
+    row = _check_read("asked", asked, num_classes) - 1
+    column = _check_read("read", read, num_classes).to(row.device) - 1
+    if len(row) != len(column):
+        raise ValueError(f"asked and read must be equally long, not {len(row)} and {len(column)}")
     cells = row * num_classes + column
     counts = torch.bincount(cells, minlength=num_classes**2)
     return counts.view(num_classes, num_classes)
 
 # %% ../nbs/40_metrics.ipynb #dc99866e
+def _check_confusion(value: Any) -> Tensor:
+    "`value` as a matrix (K, K) of counts; a `ValueError` if it isn't one, or counts nothing"
+    counts = _cloud("confusion", value)
+    if counts.shape[0] != counts.shape[1] or (counts < 0).any() or not counts.any():
+        wanted = "a matrix (K, K) of counts of at least 0, not all 0"
+        raise ValueError(f"confusion must be {wanted}, not {_brief(counts)}")
+    return counts
+
 def scores(
     confusion: Tensor,  # LongTensor (K, K): how often label i (row) was read as j (column)
 ) -> dict[str, Any]:  # accuracy, a float; precision, recall, f1: lists of K floats
     "How well labels were read; NaN for a label that doesn't occur"
+    confusion = _check_confusion(confusion)
     right = confusion.diagonal().double()
     asked = confusion.sum(1)
     read = confusion.sum(0)
