@@ -24,7 +24,8 @@ from fastcore.meta import delegates
 from PIL import Image, ImageChops, ImageColor
 from torch import Tensor
 
-from .checks import _brief, _flag, _real, _tensor, _whole, warn_user
+from .checks import (
+    _brief, _flag, _holds_whole, _real, _tensor, _whole, warn_user)
 from .files import _as_path
 
 # %% ../nbs/23_images.ipynb #21225b66
@@ -419,11 +420,16 @@ def find_duplicates(
     tolerance: float = 0.0,  # root mean square difference of thumbnails, 0 … 255; 0: equal pixels
 ) -> list[list[int]]:  # groups of two or more indices, each in order
     "Groups of images that are equal or nearly equal"
-    images, tolerance = _tensor("images", images), _real("tolerance", tolerance, low=0)
-    if images.ndim != 4 or images.dtype != torch.uint8 or 0 in images.shape[1:]:
-        given = f"{tuple(images.shape)} {images.dtype}"
-        raise ValueError(f"images must be (N, C, H, W) uint8, not {given}")
+    images, tolerance = _byte_images(images), _real("tolerance", tolerance, low=0)
     first = _first_alike(images, tolerance) if tolerance else _first_equal(images)
     groups = {}
     for i, j in enumerate(first): groups.setdefault(j, []).append(i)
     return [group for group in groups.values() if len(group) > 1]
+
+def _byte_images(images: Any) -> Tensor:
+    "Images as a tensor of bytes; a `ValueError` unless they are (N, C, H, W) and uint8, or lists"
+    x = _tensor("images", images)
+    is_list = not isinstance(images, (Tensor, np.ndarray))
+    if is_list and _holds_whole(x) and ((x >= 0) & (x < 256)).all(): x = x.to(torch.uint8)
+    if x.ndim == 4 and x.dtype == torch.uint8 and 0 not in x.shape[1:]: return x
+    raise ValueError(f"images must be (N, C, H, W) uint8, not {tuple(x.shape)} {x.dtype}")
