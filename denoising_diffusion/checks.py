@@ -188,6 +188,11 @@ def _tensor(name: str, value: Any, dtype: torch.dtype | None = None) -> Tensor:
     wanted = "a tensor, an array or a list of numbers"
     raise ValueError(f"{name} must be {wanted}, not {_brief(value)}")
 
+
+def _holds_whole(x: Tensor) -> bool:
+    "Whether x has a dtype of whole numbers"
+    return not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool)
+
 # %% ../nbs/00_checks.ipynb #18a00021
 def _from_bytes(x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     "Bytes 0 … 255 mapped to floats in [-1, 1]"
@@ -250,11 +255,6 @@ def check_timesteps(
     if is_read and batch_size:  # to read a GPU's tensor would wait for the GPU
         _check_range(int(times.min()), int(times.max()), least, num_timesteps)
     return times
-
-
-def _holds_whole(x: Tensor) -> bool:
-    "Whether x has a dtype of whole numbers"
-    return not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool)
 
 # %% ../nbs/00_checks.ipynb #50960396
 def _falling(times: Any) -> list[int]:
