@@ -6,134 +6,37 @@
 __all__ = ['ddpm_sample', 'ddpm_train']
 
 # %% ../nbs/52_cli.ipynb #f217eafa
+import contextlib
 import os
-import re
 import shutil
-import sys
-import warnings
-from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial, wraps
-from inspect import signature
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import Any, TypeVar
 
 import torch
-from fastcore.script import anno_parser
 from PIL import Image
 from torch import Tensor
 
 # %% ../nbs/52_cli.ipynb #0d6fb8a3
-from .checks import check_counts, warn_user
+from .checks import _brief, _whole, check_counts, warn_user
 from .diffusion import GaussianDiffusion
 from .guidance import autoguide, cycle_labels
-from .sampling import SeededNoise, Step, evaluations, reverse_process
-from .samplers import _autocast, resolve_sampling, sample, samplers
-from .data import find_device, is_bf16_fast
+from .sampling import Step, evaluations, final
+from denoising_diffusion.samplers import (
+    _autocast, _chunks, _part_of, resolve_sampling, sample, samplers,
+)
+from .files import _as_path, _file_status
+from .data import find_device, is_bf16_fast, to_uint8
 from .training import train
 from denoising_diffusion.plots import (
     image_frames, image_grid, plot_points, points_frames, save_gif, save_image,
 )
 from .pretrained import load_pretrained, save_pretrained
 from .recipes import Recipe, find_recipe, recipes
-from .frechet import Reference
-
-# %% ../nbs/52_cli.ipynb #a649ac63
-_notes = """Options that are left out come from the model's card, the table in the .md file beside
-its weights. If the card says nothing, the sampler is ddpm, with as many steps as in training and
-without guidance. If --sampler is given, only the guidance comes from the card: the defaults are
-then all steps, eta 0 and even spacing. --eta is for ddim, dpm and unipc. With 0 a sample depends on
-its first noise alone, and 1 adds as much noise in each step as ddpm does. A --spacing below 1 takes
-more of the steps where noise is high. A --guidance above 1 makes samples more typical of their
-class, and less varied."""
-
-def _read_as(kind: type, words: str) -> Callable[[str], Any]:
-    "A function that reads a number, for a parser"
-    def read(text: str) -> Any:
-        try: return kind(text)
-        except ValueError: raise ArgumentTypeError(f"must be {words}, not {text!r}") from None
-    return read
-
-_readers = {int: _read_as(int, "a whole number"), float: _read_as(float, "a number")}
-
-# %% ../nbs/52_cli.ipynb #5c8445c9
-def _exit(command: str, message: object, status: int) -> NoReturn:
-    print(f"{command}: {message}", file=sys.stderr)
-    raise SystemExit(status)
-
-def _parser(command: Callable[..., Any]) -> ArgumentParser:
-    "The parser of a command's arguments, with errors of one line"
-    name, options = command.__name__, signature(command, eval_str=True).parameters
-    parser = anno_parser(command, prog=name)
-    for action in parser._actions:
-        if action.dest not in options: continue
-        kind = options[action.dest].annotation
-        action.type = _readers.get((get_args(kind) or (kind,))[0], action.type)
-        action.help = (action.help or "").removesuffix(" (default: False)")
-    if "sampler" in options: parser.epilog = _notes
-    def refuse(message: str) -> NoReturn:
-        text = message.removeprefix("argument ").replace(": must be", " must be")
-        _exit(name, f"{text} (see {name} --help)", 2)
-    parser.error = refuse
-    return parser
-
-# %% ../nbs/52_cli.ipynb #5116cacb
-_python_names = {  # name in the functions behind the commands -> name of the option
-    "num[_ ]epochs": "epochs", "batch[_ ]size": "batch", "guidance_scale": "guidance",
-    "the guidance scale": "guidance", "a guidance scale of": "guidance =", "rule": "sampler",
-    "the number of sampling steps": "steps", "sampling_timesteps": "steps", "n_or_shape": "n",
-    "normalize_contrast": "stretch", "denoise_fn": "the network", "ncols": "columns",
-    "dtype None instead of bfloat16": "no bf16 instead of bf16", "model channels": "channels",
-    "dtype bfloat16 instead of None": "bf16 instead of no bf16", "started from": "finetune",
-    "needs labels": "needs a model with labels", "a smaller lr or grad_clip": "a smaller --lr",
-}
-
-def _name_options(
-    message: str,
-    options: list[str],  # those of the command
-    dashes: str = "",  # put before an option at the start of the message
-) -> str:
-    "A message with the option names of the command; quoted text and paths stay as they are"
-    for name, option in _python_names.items():
-        message = re.sub(rf"(?<![\w'\"/.-]){name}(?![\w'\"/.])", option, message)
-    words = "|".join(options)
-    head = re.match(rf"(?:(?:{words}|and) )+(?=must|can|goes|is for|needs|=)", message)
-    if not head: return message
-    return re.sub(rf"\b({words})\b", rf"{dashes}\1", head[0]) + message[head.end():]
-
-# %% ../nbs/52_cli.ipynb #7039aef6
-def _run_in_shell(command: Callable[..., Any]) -> None:
-    "Run a command with the arguments of the shell; an error or a warning is one line"
-    name, parser = command.__name__, _parser(command)
-    arguments = {k: v for k, v in vars(parser.parse_args()).items() if k not in ("pdb", "xtra")}
-    stopped = "stopped; the same command resumes it" if name == "ddpm_train" else "stopped"
-    options = [k for k, v in signature(command).parameters.items() if v.default is not v.empty]
-    def translate(message: object) -> str: return _name_options(str(message), options, "--")
-    def warn(message: Warning | str, *_: Any) -> None:
-        print(f"{name}: {translate(message)}", file=sys.stderr)
-    warnings.showwarning = warn
-    try: command(**arguments)
-    except (ValueError, FloatingPointError) as error: _exit(name, translate(error), 2)
-    except KeyboardInterrupt: _exit(name, stopped, 130)
-    except (MemoryError, RuntimeError) as error:
-        if "memory" not in repr(error).lower(): raise
-        _exit(name, "there is not enough memory for this", 2)
-
-def _plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    "Make `command` both a program and a function, with errors that name its options"
-    options = list(signature(command).parameters)
-
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        if not (args or kwargs) and Path(sys.argv[0]).stem == command.__name__:
-            return _run_in_shell(command)
-        try: return command(*args, **kwargs)
-        except ValueError as error:
-            error.args = (_name_options(str(error), options),)
-            raise
-
-    return run
+from .shell import _plain_errors
 
 # %% ../nbs/52_cli.ipynb #c8fd57ba
 @_plain_errors
@@ -158,7 +61,7 @@ def ddpm_sample(
     "Draw samples from a trained model into an image or an animation"
     path = _check_output(out, ".png", ".gif")
     diffusion = load_pretrained(model).to(find_device(device))
-    _check_sizes(n, columns, diffusion)
+    _check_numbers(n, columns, seed, diffusion)
     chosen = _class_numbers(diffusion, labels)
     if compile: _compile_network(diffusion)
     if autoguide: diffusion, guidance = _with_autoguidance(diffusion, autoguide, guidance), None
@@ -168,21 +71,27 @@ def ddpm_sample(
     print(f"{path}: {what}, {_describe(options.record(diffusion))}")
 
 # %% ../nbs/52_cli.ipynb #2f80d6a9
-def _check_output(out: str, *suffixes: str, make_folder: bool = False) -> Path:
+def _check_folder(path: Path, may_make: bool) -> None:
+    "Raise an `OSError` unless a file can be written beside `path`, which may be a link"
+    folder = path.resolve().parent
+    while may_make and not folder.exists(): folder = folder.parent
+    if not folder.is_dir(): raise OSError("its folder does not exist")
+    with tempfile.TemporaryFile(dir=folder): pass
+
+def _check_output(
+    out: str,
+    *suffixes: str,  # one of which it must have
+    may_make: bool = False,  # whether its folder may be made later
+) -> Path:
     "The path `out`, or a `ValueError` if it can't be written or has another suffix"
-    path = Path(out).expanduser()
-    folder = path.absolute().parent
+    path = _as_path("out", out)
     if path.suffix.lower() not in suffixes:
-        raise ValueError(f"out must end in {' or '.join(suffixes)}, not {out!r}")
-    if path.is_dir(): raise ValueError(f"cannot write {out}: it is a folder")
+        raise ValueError(f"out must end in {' or '.join(suffixes)}, not {_brief(out)}")
     try:
-        if make_folder: folder.mkdir(parents=True, exist_ok=True)
+        _file_status(path)
+        _check_folder(path, may_make)
     except OSError as error:
-        reason = error.strerror or error
-        raise ValueError(f"cannot write {out}: its folder can't be made: {reason}") from None
-    if not folder.is_dir(): raise ValueError(f"cannot write {out}: its folder does not exist")
-    if not os.access(folder, os.W_OK):
-        raise ValueError(f"cannot write {out}: its folder may not be written to")
+        raise ValueError(f"cannot write {path}: {error.strerror or error}") from None
     return path
 
 # %% ../nbs/52_cli.ipynb #fa8c8b18
@@ -280,25 +189,53 @@ def _with_autoguidance(
     return guided
 
 # %% ../nbs/52_cli.ipynb #c05d8be3
+_Kept = TypeVar("_Kept")
+
+def _draw_parts(
+    diffusion: GaussianDiffusion, n: int, labels: Tensor | None, options: _SamplingOptions,
+    keep: Callable[[Iterator[Step]], _Kept],  # what to keep of the steps of a chunk
+    progress: bool = True,
+) -> list[_Kept]:  # one for each chunk
+    "The samples 0 … n - 1, drawn in chunks"
+    dtype = _autocast_dtype(options.bf16, diffusion.device)
+    process, kept = options.process(diffusion), []
+    for part in _chunks(n, 192, progress):
+        steps = _part_of(diffusion, part, labels, options.seed, dict(process, progress=False))
+        with _autocast(diffusion.device, dtype): kept.append(keep(steps))
+    return kept
+
+def _keep(x: Tensor) -> Tensor:  # on the CPU
+    "Images as bytes, points as they are; a `ValueError` if they are not finite"
+    if not x.isfinite().all():
+        raise ValueError("the samples are not finite: choose a guidance nearer to 1, "
+                         "or another model")
+    return to_uint8(x).cpu() if x.ndim == 4 else x.cpu()
+
+# %% ../nbs/52_cli.ipynb #d6caabc0
 def _draw_samples(
     diffusion: GaussianDiffusion, n: int, labels: Tensor | None, options: _SamplingOptions,
     progress: bool = True,
 ) -> Tensor:  # (n, *data_shape)
-    "Samples, drawn in chunks to save memory"
-    dtype = _autocast_dtype(options.bf16, diffusion.device)
-    drawing = dict(seed=options.seed, dtype=dtype, progress=progress)
-    return sample(diffusion, n, labels, **drawing, **options.process(diffusion))
+    "Samples, images as bytes"
+    def keep(steps: Iterator[Step]) -> Tensor: return _keep(final(steps))
+    return torch.cat(_draw_parts(diffusion, n, labels, options, keep, progress))
+
+def _join(same: tuple[Step, ...]) -> Step:
+    "The states of all chunks at the same time as one"
+    times, xs, starts = zip(*same)
+    return Step(times[0], torch.cat(xs), torch.cat(starts))
 
 def _draw_steps(
     diffusion: GaussianDiffusion, n: int, labels: Tensor | None, options: _SamplingOptions,
     progress: bool = True,
 ) -> list[Step]:
     "All steps that lead to the same samples"
-    dtype = _autocast_dtype(options.bf16, diffusion.device)
-    drawing = dict(generator=SeededNoise(options.seed), progress=progress)
-    steps = reverse_process(diffusion, n, labels, **drawing, **options.process(diffusion))
-    with _autocast(diffusion.device, dtype): return list(steps)
+    def keep(steps: Iterator[Step]) -> list[Step]:
+        return [Step(t, _keep(x), _keep(x_start)) for t, x, x_start in steps]
+    walks = _draw_parts(diffusion, n, labels, options, keep, progress)
+    return [_join(same) for same in zip(*walks)]
 
+# %% ../nbs/52_cli.ipynb #9e64a70b
 def _count(n: int, word: str) -> str: return f"{n:,} {word}{'s' if n > 1 else ''}"
 
 def _describe(record: dict[str, Any]) -> str:
@@ -345,8 +282,13 @@ def _write_samples(
     drawn = draw(diffusion, n, labels, options, progress)
     save(drawn, path, columns, labels)
 
-def _check_sizes(n: int, columns: int | None, diffusion: GaussianDiffusion) -> None:
-    check_counts(n=n)
+_most = 10**7  # samples in a command
+
+def _check_numbers(
+    n: int, columns: int | None, seed: int, diffusion: GaussianDiffusion,
+) -> None:
+    _whole("n", n, 1, _most)
+    _whole("seed", seed, least=0)
     if columns is None: return
     check_counts(columns=columns)
     if len(diffusion.data_shape) == 3: return
@@ -373,44 +315,47 @@ def ddpm_train(
     quiet: bool = False,  # show no progress bar
 ) -> None:
     "Train a diffusion model; run the same command again to resume a training that was stopped"
-    _check_seed(seed)
+    _whole("seed", seed, least=0)
     where = find_device(device)
     network = dict(size=size, channels=channels, prediction=prediction, dropout=dropout,
                    crop=crop or None, finetune=finetune)
     settings = dict(num_epochs=epochs, batch_size=batch, lr=lr, dtype=_autocast_dtype(bf16, where))
-    recipe = find_recipe(data, seed=seed, settings=settings, **network)
     path = _output_path(data, out)
+    recipe = find_recipe(data, seed=seed, settings=settings, **network)
     options = dict(epochs=epochs, batch=batch, lr=lr, **network, bf16="dtype" in recipe.settings,
                    compile=compile)
     print(_train_recipe(recipe, path, data, seed, options, where, progress=not quiet))
 
 # %% ../nbs/52_cli.ipynb #08b65760
+def _progress_folder(path: Path) -> Path: return path.with_name(f"{path.stem}-epochs")
+
 def _output_path(
     data: str,  # a recipe's name, or a folder of images
     out: str | None,  # None for runs/NAME.safetensors
 ) -> Path:
-    "The file for the weights, or a `ValueError` if samples would lie among the training images"
-    default = f"runs/{Path(data).absolute().name}.safetensors"
-    path = _check_output(out or default, ".safetensors", make_folder=True)
-    folder = Path(data).expanduser().resolve()
-    if data not in recipes and path.resolve().is_relative_to(folder):
+    "The file for the weights; a `ValueError` if it, or what lies beside it, can't be written"
+    default = f"runs/{Path(os.path.abspath(data)).name}.safetensors"
+    path = _check_output(out or default, ".safetensors", may_make=True)
+    for suffix in (".md", ".pt"):
+        _check_output(str(path.with_suffix(suffix)), suffix, may_make=True)
+    folder, images = _progress_folder(path), Path(data).expanduser().resolve()
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} must be a folder, for the images drawn in training")
+    if data not in recipes and path.resolve().is_relative_to(images):
         raise ValueError(f"{path} would lie in {data}, and the images drawn in training with it: "
                          "name another --out")
     return path
 
+# %% ../nbs/52_cli.ipynb #bbd76123
 def _save_progress_grid(diffusion: GaussianDiffusion, epoch: int, folder: Path) -> Path | None:
     "Sixteen samples in 20 steps, the same noise each time; None for a diffusion of points"
     if len(diffusion.data_shape) != 3: return None
-    folder.mkdir(exist_ok=True)
-    x = sample(diffusion, 16, rule="unipc", sampling_timesteps=20, progress=False)
-    if not x.isfinite().all():
+    try: x = sample(diffusion, 16, rule="unipc", sampling_timesteps=20, progress=False)
+    except ValueError:
         raise FloatingPointError(f"the samples after epoch {epoch} are not finite: "
-                                 "start again with a smaller --lr")
+                                 "start again with a smaller --lr") from None
+    with contextlib.suppress(OSError): folder.mkdir(parents=True, exist_ok=True)
     return save_image(_grid(x, 4), folder/f"{epoch:04}.png")
-
-def _check_seed(seed: int) -> None:
-    if isinstance(seed, int) and 0 <= seed < 2**63: return
-    raise ValueError(f"seed must be a whole number in 0 … 2**63 - 1, not {seed!r}")
 
 # %% ../nbs/52_cli.ipynb #5b00b7f4
 def _train_recipe(
@@ -426,47 +371,10 @@ def _train_recipe(
     checkpoint = path.with_suffix(".pt")
     recipe.refuse_other_run(checkpoint, seed)
     if options["compile"]: _compile_network(recipe.diffusion.to(device))
-    save_grid = partial(_save_progress_grid, folder=path.with_name(f"{path.stem}-epochs"))
+    save_grid = partial(_save_progress_grid, folder=_progress_folder(path))
     run = dict(checkpoint=checkpoint, resume=True, seed=seed, device=device)
     shown = dict(after_epoch=save_grid, progress=progress)
     parts = recipe.train_data, recipe.val_data
     history = train(recipe.diffusion, *parts, **run, **shown, **recipe.settings)
     card = recipe.card(history, data, seed, **options)
     return save_pretrained(recipe.diffusion, path, card=card)
-
-# %% ../nbs/52_cli.ipynb #8c20e5fa
-def _list_labels(labels: list[str] | int) -> str:
-    "Class names, or the number of classes, for a message"
-    return f"{labels} labels" if isinstance(labels, int) else f"the labels {', '.join(labels)}"
-
-def _check_readable(diffusion: GaussianDiffusion, reference: Reference) -> None:
-    "Raise a `ValueError` if the reference can't read what the diffusion draws"
-    if diffusion.data_shape != (1, 28, 28):
-        shape = diffusion.data_shape
-        raise ValueError(f"{diffusion.name} doesn't draw images of 1×28×28, but {shape}")
-    if not diffusion.num_classes: return
-    drawn, known = diffusion.card.get("class_names"), reference.card.get("class_names")
-    if not (drawn and known):
-        drawn, known = diffusion.num_classes, reference.lenet.num_classes
-    if drawn != known:
-        raise ValueError(f"the model draws {_list_labels(drawn)}, "
-                         f"but the reference knows {_list_labels(known)}")
-
-# %% ../nbs/52_cli.ipynb #18baf141
-def _sample_digits(
-    model: str,  # a model of the package, or a file
-    n: int,  # at least 2
-    reference: Reference,  # must know the model's labels
-    options: _SamplingOptions,
-    *,
-    device: str | None = None,  # cuda, mps or cpu; None for the fastest
-    progress: bool = True,
-) -> tuple[Tensor, Tensor | None, dict[str, Any]]:  # (n, 1, 28, 28), their labels (n,), a record
-    "Digits from a model, all its labels in turn, and a record of how they were sampled"
-    if n < 2: raise ValueError(f"n must be at least 2, not {n}")
-    diffusion = load_pretrained(model).to(find_device(device))
-    _check_readable(diffusion, reference)
-    labels = _cycle_classes(_class_numbers(diffusion, None), n)
-    images = _draw_samples(diffusion, n, labels, options, progress)
-    bf16 = options.bf16 and is_bf16_fast(diffusion.device)
-    return images, labels, options.record(diffusion) | dict(bf16=bf16)

@@ -7,25 +7,33 @@ __all__ = ['ddpm_fld', 'ddpm_reference']
 
 # %% ../nbs/53_measuring.ipynb #11674bbd
 import json
+import os
 import shlex
+import zipfile
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 from torch import Tensor
 
 # %% ../nbs/53_measuring.ipynb #54d09951
-from .checks import check_counts
+from .checks import _whole, check_counts
+from .diffusion import GaussianDiffusion
+from .samplers import sample
 from .files import write_file
-from .data import load_mnist, split_validation
+from .data import find_device, is_bf16_fast, load_mnist, split_validation
 from .images import images_from_folder, labelled_images_from_folder
-from .pretrained import pretrained_names
+from .pretrained import load_pretrained, pretrained_names
 from denoising_diffusion.frechet import (
     Reference, fld, load_reference, report, save_reference, train_reference,
 )
+from .shell import _plain_errors
 from denoising_diffusion.cli import (
-    _SamplingOptions, _check_output, _check_seed, _count, _describe, _plain_errors, _sample_digits,
+    _SamplingOptions, _autocast_dtype, _check_output, _class_numbers, _count,
+    _cycle_classes, _describe, _most,
 )
 
 # %% ../nbs/53_measuring.ipynb #a94df25d
@@ -47,7 +55,9 @@ def ddpm_fld(
     quiet: bool = False,  # show no progress bar
 ) -> dict[str, Any]:
     "Measure how far images of digits are from real ones, by their Fréchet LeNet distance (FLD)"
-    path = _check_output(out, ".json") if out else None
+    _whole("seed", seed, least=0)
+    path = None if out is None else _check_output(out, ".json")
+    find_device(device)  # also for images, which need none: the name may be wrong
     real = load_reference(reference)
     options = _SamplingOptions(sampler, steps, eta, spacing, guidance, bf16, seed)
     images, labels, record = _read_or_sample(source, n, real, options, device, not quiet)
@@ -63,28 +73,51 @@ def _to_gray(images: Tensor) -> Tensor:  # (N, 3, H, W) -> (N, 1, H, W), bytes
     "The mean of the colors"
     return images.float().mean(1, keepdim=True).round().to(torch.uint8)
 
+def _check_array(source: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    "Raise a `ValueError` unless an array of this shape and dtype holds images of 28×28"
+    if dtype.kind not in "fiub":
+        raise ValueError(f"{source} must hold floats in [-1, 1] or bytes, not {dtype}")
+    if shape[1:] not in ((28, 28), (1, 28, 28)):
+        raise ValueError(f"{source} must hold images (N, 28, 28) or (N, 1, 28, 28), not {shape}")
+    if shape[0] * dtype.itemsize * 28 * 28 > 2**31:
+        raise ValueError(f"{source} must hold at most 2 GB of images, not {shape[0]:,} images")
+
+def _read_head(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
+    "The shape and the dtype of the array in an .npy file"
+    major, _ = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0
+    if major > 1: read = np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return shape, dtype
+
+def _open_array(path: Path, files: ExitStack) -> Callable[[], BinaryIO]:
+    "A function that opens the .npy file, or of an .npz file the array `images`, or the first one"
+    if not zipfile.is_zipfile(path): return lambda: files.enter_context(open(path, "rb"))
+    archive = files.enter_context(zipfile.ZipFile(path))
+    names = archive.namelist()
+    name = "images.npy" if "images.npy" in names else names[0]
+    return lambda: files.enter_context(archive.open(name))
+
+# %% ../nbs/53_measuring.ipynb #bc01ce27
 def _read_array(path: Path) -> np.ndarray:
-    "The array of a .npy file; from a .npz file the array `images`, or else the first one"
-    try:
-        array = np.load(path)
-        if not isinstance(array, np.ndarray):
-            with array as parts:
-                name = "images" if "images" in parts.files else parts.files[0]
-                array = parts[name]
-        return array.astype(array.dtype.newbyteorder("="))
-    except Exception: raise ValueError(f"{path} can't be read as an array of numbers") from None
+    "The images of an .npy or .npz file, in this machine's order of bytes"
+    with ExitStack() as files:
+        try:
+            reopen = _open_array(path, files)
+            head = _read_head(reopen())
+        except Exception: head = None
+        if head: _check_array(path, *head)
+        try: array = np.lib.format.read_array(reopen(), allow_pickle=False)
+        except Exception:
+            raise ValueError(f"{path} can't be read as an array of numbers") from None
+    return array.astype(array.dtype.newbyteorder("="))
 
 def _read_images(source: Path) -> Tensor:  # (N, 1, 28, 28), bytes, or floats in [-1, 1]
     "The images of a folder in gray, or those of a .npy or .npz file"
     if source.is_dir():
         return _to_gray(images_from_folder(source, 28, background="black", keep_blank=True))
-    array = _read_array(source)
-    if array.dtype.kind not in "fiub":
-        raise ValueError(f"{source} must hold floats in [-1, 1] or bytes, not {array.dtype}")
-    if array.shape[1:] not in ((28, 28), (1, 28, 28)):
-        raise ValueError(f"{source} must hold images (N, 28, 28) or (N, 1, 28, 28), "
-                         f"not {array.shape}")
-    images = torch.from_numpy(np.ascontiguousarray(array)).reshape(-1, 1, 28, 28)
+    array = np.ascontiguousarray(_read_array(source))
+    images = torch.from_numpy(array).reshape(-1, 1, 28, 28)
     return images.float() if images.is_floating_point() else images
 
 # %% ../nbs/53_measuring.ipynb #4e2e90b8
@@ -97,6 +130,45 @@ def _find_images(source: str) -> Path | None:
     raise ValueError(f"there is no {source!r} that can be measured: take one of "
                      f"{', '.join(pretrained_names())}, or a folder of images, "
                      f"or a file that ends in {', '.join(arrays + models)}")
+
+# %% ../nbs/53_measuring.ipynb #fa1fb506
+def _list_labels(labels: list[str] | int) -> str:
+    "Class names, or the number of classes, for a message"
+    return f"{labels} labels" if isinstance(labels, int) else f"the labels {', '.join(labels)}"
+
+def _check_readable(diffusion: GaussianDiffusion, reference: Reference) -> None:
+    "Raise a `ValueError` if the reference can't read what the diffusion draws"
+    if diffusion.data_shape != (1, 28, 28):
+        shape = diffusion.data_shape
+        raise ValueError(f"{diffusion.name} doesn't draw images of 1×28×28, but {shape}")
+    if not diffusion.num_classes: return
+    drawn, known = diffusion.card.get("class_names"), reference.card.get("class_names")
+    if not (drawn and known):
+        drawn, known = diffusion.num_classes, reference.lenet.num_classes
+    if drawn != known:
+        raise ValueError(f"the model draws {_list_labels(drawn)}, "
+                         f"but the reference knows {_list_labels(known)}")
+
+# %% ../nbs/53_measuring.ipynb #984ff7b4
+def _sample_digits(
+    model: str,  # a model of the package, or a file
+    n: int,  # at least 2
+    reference: Reference,  # must know the model's labels
+    options: _SamplingOptions,
+    *,
+    device: str | None = None,  # cuda, mps or cpu; None for the fastest
+    progress: bool = True,
+) -> tuple[Tensor, Tensor | None, dict[str, Any]]:  # (n, 1, 28, 28), their labels (n,), a record
+    "Digits from a model, all its labels in turn, and a record of how they were sampled"
+    _whole("n", n, 2, _most)
+    diffusion = load_pretrained(model).to(find_device(device))
+    _check_readable(diffusion, reference)
+    labels = _cycle_classes(_class_numbers(diffusion, None), n)
+    drawing = dict(seed=options.seed, dtype=_autocast_dtype(options.bf16, diffusion.device))
+    process = options.process(diffusion)
+    images = sample(diffusion, n, labels, **drawing, **process, progress=progress)
+    bf16 = options.bf16 and is_bf16_fast(diffusion.device)
+    return images, labels, options.record(diffusion) | dict(bf16=bf16)
 
 # %% ../nbs/53_measuring.ipynb #e93b0d14
 def _read_or_sample(
@@ -153,11 +225,11 @@ def ddpm_reference(
     quiet: bool = False,  # show no progress bar
 ) -> None:
     "Train a LeNet on labeled images, and save it with the statistics of the test images"
-    _check_seed(seed)
+    _whole("seed", seed, least=0)
     check_counts(epochs=epochs)
+    default = f"runs/{Path(os.path.abspath(data)).name}-{seed}.safetensors"
+    path = _check_output(out or default, ".safetensors", may_make=True)
     train_data, test_data, facts = _read_labeled(data)
-    default = f"runs/{Path(data).absolute().name}-{seed}.safetensors"
-    path = _check_output(out or default, ".safetensors", make_folder=True)
     command = f"ddpm_reference {shlex.quote(data)} --epochs {epochs} --seed {seed}"
     card = dict(facts, epochs=epochs, command=command, seed=seed)
     training = dict(num_epochs=epochs, seed=seed, progress=not quiet)
