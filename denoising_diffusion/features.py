@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from .data import check_images, to_floats
 from denoising_diffusion.checks import (
-    _brief, check_counts, _evaluating, _flag, _holds_whole, _listed, _real, _tensor, warn_user,
+    _brief, _evaluating, _flag, _holds_whole, _listed, _real, _tensor, warn_user,
     _whole,
 )
 from .files import load_named, write_tensors
@@ -209,7 +209,7 @@ def train_encoder(
     "An encoder that has learned to recognize images by two views of each (arXiv 2002.05709)"
     x = to_floats(_colored("images", images, least=32), torch.float32)
     if groups is not None: groups = _check_groups(groups, len(x))
-    check_counts(num_epochs=num_epochs, batch_size=batch_size)
+    epochs, batch_size = _whole("num_epochs", num_epochs, 1), _whole("batch_size", batch_size, 1)
     lr, progress, seed = _real("lr", lr, 0), _flag("progress", progress), _whole("seed", seed, 0)
     def loss_of(i: Tensor) -> Tensor:
         views = [_random_views(x[i]) for _ in range(2)]
@@ -221,7 +221,7 @@ def train_encoder(
         encoder = Encoder(num_features)
         head = _head(num_features)
         parameters = [*encoder.parameters(), *head.parameters()]
-        fit(parameters, loss_of, len(x), num_epochs=num_epochs, batch_size=batch_size, lr=lr,
+        fit(parameters, loss_of, len(x), num_epochs=epochs, batch_size=batch_size, lr=lr,
             optimizer=_AdamW, least=min(32, batch_size), desc="encoder", progress=progress)
     return _fit_whitening(encoder, x)
 

@@ -364,7 +364,9 @@ def forward_film(
     num_timesteps = _whole("num_timesteps", num_timesteps, 1, 10_000)
     _check_function("progress", progress, "(steps, total=…)")
     name, make_betas = _find_schedule(schedule)
-    diffusion = GaussianDiffusion(make_betas(num_timesteps), tuple(x_start.shape[1:]))
+    try: betas = make_betas(num_timesteps)
+    except TypeError as e: raise ValueError(f"schedule must be a function of T: {e}") from e
+    diffusion = GaussianDiffusion(betas, tuple(x_start.shape[1:]))
     noise = SeededNoise(seed).like(x_start)
     times = range(diffusion.num_timesteps + 1)
     trajectory = (Step(t, diffusion.q_sample(x_start, t, noise), x_start) for t in times)

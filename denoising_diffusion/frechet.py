@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from .data import check_images, to_floats
 from denoising_diffusion.checks import (
-    Labels, _brief, check_counts, _check_finite, check_labels, _data, _flag, _real, _tensor,
+    Labels, _brief, _check_finite, check_labels, _data, _flag, _real, _tensor,
     _unwrap, warn_user, _whole,
 )
 from .files import load_named, write_tensors
@@ -253,7 +253,7 @@ def _train_lenet(
     progress: bool = True,
 ) -> LeNet5:  # in float64 and eval mode
     "A LeNet that has learned to recognize the labels"
-    check_counts(num_epochs=num_epochs, batch_size=batch_size)
+    epochs, batch_size = _whole("num_epochs", num_epochs, 1), _whole("batch_size", batch_size, 1)
     lr, progress, seed = _real("lr", lr, 0), _flag("progress", progress), _whole("seed", seed, 0)
     images = _check_digits(images)
     x = _to_unit(images).float()
@@ -262,7 +262,7 @@ def _train_lenet(
     with torch.random.fork_rng([]):
         torch.default_generator.manual_seed(seed)  # leaves other devices alone
         lenet = LeNet5(num_classes or int(y.max()) + 1)
-        fit(lenet.parameters(), loss_of, len(x), num_epochs=num_epochs, batch_size=batch_size,
+        fit(lenet.parameters(), loss_of, len(x), num_epochs=epochs, batch_size=batch_size,
             lr=lr, desc="LeNet", progress=progress)
     if not all(p.isfinite().all() for p in lenet.parameters()):
         raise ValueError(f"the weights grew beyond all numbers: lr = {lr:g} is too large")
