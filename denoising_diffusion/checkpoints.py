@@ -301,6 +301,11 @@ def _load_weights(
 ) -> None:
     "Load weights with the names of `_plain_weights`, and then an average of some of them"
     names = _plain_names(diffusion)
+    for name, own in diffusion.state_dict().items():
+        for x in (weights[names[name]], average.get(names[name], own)):
+            kinds = {(y.is_floating_point(), y.is_complex()) for y in (x, own)}
+            if len(kinds) == 1: continue
+            raise ValueError(f"{names[name]} must hold {own.dtype}, not {x.dtype}")
     diffusion.load_state_dict({name: weights[plain] for name, plain in names.items()})
     for name, p in diffusion.named_parameters(): p.copy_(average.get(names[name], p))
 

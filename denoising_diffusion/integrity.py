@@ -129,6 +129,7 @@ def _check_optimizer(optimizer: Any, ema: dict[str, Any] | None) -> None:
         _need(i in numbers and isinstance(values, dict), where, "a dict for a parameter", values)
         for name, x in values.items():
             if isinstance(x, Tensor): _check_values(f"{where}[{_brief(name)}]", x)
+            if name == "step": _real(f"its entry {where}['step']", x, low=0)
 
 
 def _check_history(history: Any, epoch: int) -> None:
@@ -202,9 +203,11 @@ _parts = {"describes", "model", "ema", "optimizer", "history", "settings", "epoc
 
 # %% ../nbs/29_integrity.ipynb #09fab4b6
 def _kind(value: Any) -> Any:
-    "What two values must have in common: a shape, being a number, or else their type"
+    "What two values must have in common: the shape and the kind of numbers, or else the type"
     if isinstance(value, (int, float)): return ()
-    return tuple(value.shape) if isinstance(value, Tensor) else type(value)
+    if not isinstance(value, Tensor): return type(value)
+    kind = value.is_floating_point(), value.is_complex()
+    return (tuple(value.shape), kind) if value.ndim else (kind if value.is_complex() else ())
 
 
 def _kinds(values: dict[str, Any]) -> dict[str, Any]:

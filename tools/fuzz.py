@@ -13,27 +13,37 @@ To add a reader, write a function that takes a folder and returns a `Reader`, an
 import argparse
 import faulthandler
 import gc
+import gzip
+import io
 import json
+import math
+import os
 import resource
 import signal
+import struct
 import sys
 import tempfile
 import time
 import traceback
 import warnings
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
+import numpy as np
 import torch
+from PIL import Image
 
 import denoising_diffusion
 from denoising_diffusion import (
-    ConditionalMLP, GaussianDiffusion, UNetConditioned, cosine_beta_schedule, load_pretrained,
-    save_pretrained)
+    ConditionalMLP, GaussianDiffusion, UNetConditioned, cosine_beta_schedule, images_from_folder,
+    load_pretrained, save_pretrained)
+from denoising_diffusion.data import read_idx
 from denoising_diffusion.files import _join, _split
 
 PACKAGE = str(Path(denoising_diffusion.__file__).parent)
@@ -332,6 +342,305 @@ def safetensors(folder: Path) -> Reader:
 
     return Reader(originals, ".safetensors", load_pretrained,
                   (change_header, change_card, change_tensor), judge)
+
+
+# Checkpoints of `train`
+
+def odd_values(random: Random, x: Any) -> list[Any]:
+    "Values of many kinds; x is the one that they replace"
+    odd = [*VALUES, b"x", (1, 2), {1, 2}, 1j, torch.float16, torch.device("meta"), torch.Size([2]),
+           torch.zeros(()), torch.zeros(0), torch.ones(3), torch.tensor(float("nan")),
+           torch.ones(2, 2, dtype=torch.long), torch.zeros(1).expand(10**6, 10**6)]
+    if not isinstance(x, torch.Tensor): return odd
+    spoiled = x.detach().clone()
+    if spoiled.is_floating_point() and spoiled.numel():
+        spoiled.view(-1)[random.randrange(spoiled.numel())] = random.choice([float("inf"), -1e999])
+    kinds = [spoiled, x.to("meta"), x[None], x.flatten()[:-1], x.to_sparse(), x.bool(), x.cfloat()]
+    return odd + kinds * 3
+
+
+def change_state(random: Random, data: bytes) -> bytes:
+    "Another value of an entry of a checkpoint, or an entry less or more; the checksums are right"
+    try: state = torch.load(io.BytesIO(data), weights_only=True)
+    except Exception: return data
+    for _ in range(random.choice([1, 1, 1, 2])):
+        found = [*places(state)]
+        inside, key = random.choice(found)
+        if random.random() < 0.3: inside, key = state, random.choice([*state])
+        chosen = random.choice(odd_values(random, inside[key]))
+        kind = random.choice(["replace", "replace", "replace", "remove", "add"])
+        if kind == "remove": del inside[key]
+        elif kind == "replace": inside[key] = chosen
+        elif isinstance(inside, list): inside.insert(key, chosen)
+        else: inside[random.choice(["x", 7, None, f"{key}x"])] = chosen
+        if not state: break
+    content = io.BytesIO()
+    try: torch.save(state, content)
+    except Exception: return data  # such as letters that no file can hold
+    return content.getvalue()
+
+
+def repack(random: Random, data: bytes) -> bytes:
+    "An archive with right checksums in which one file is damaged, packed, doubled or added"
+    content = io.BytesIO()
+    try:
+        with ZipFile(io.BytesIO(data)) as old, ZipFile(content, "w") as new:
+            entries = old.infolist()
+            # The bytes of tensors stay: with a right checksum, other bytes are other weights
+            chosen = random.choice([e for e in entries if "/data/" not in e.filename])
+            kind = random.randrange(5)
+            for entry in entries:
+                held, how = old.read(entry), ZIP_STORED
+                if entry is chosen and kind < 3: held = random.choice(MUTATIONS)(random, held)
+                if entry is chosen and kind == 3: how = ZIP_DEFLATED
+                new.writestr(entry.filename, held, how)
+                if entry is chosen and kind == 4: new.writestr("archive/code/a.py", "print()")
+    except Exception: return data
+    return content.getvalue()
+
+
+def tiny_diffusion() -> GaussianDiffusion:
+    torch.manual_seed(0)
+    return GaussianDiffusion(cosine_beta_schedule(5), 2,
+                             ConditionalMLP(5, 4, num_layers=2, num_classes=2))
+
+
+@reader
+def checkpoints(folder: Path) -> Reader:
+    "Checkpoints of `train`: one within an epoch, and one after it without averaged weights"
+    from denoising_diffusion.checkpoints import load_checkpoint
+    from denoising_diffusion.training import train
+    torch.set_num_threads(1)
+    data = torch.linspace(-1, 1, 16).view(8, 2), torch.tensor([1, 2] * 4)
+    common = dict(num_epochs=2, batch_size=4, progress=False, device="cpu")
+    path, originals, known = folder/"original.pt", [], []
+    def keep(diffusion: GaussianDiffusion, epoch: int) -> None: originals.append(path.read_bytes())
+    def stop_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        if next(calls) == 3: raise KeyboardInterrupt
+        return torch.nn.functional.mse_loss(output, target)
+    calls = iter(range(9))
+    warnings.simplefilter("ignore")
+    try: train(tiny_diffusion(), data, loss=stop_loss, checkpoint=path, checkpoint_steps=1, seed=0,
+               **common)
+    except KeyboardInterrupt: originals.append(path.read_bytes())
+    train(tiny_diffusion(), data, checkpoint=path, ema_decay=None, after_epoch=keep, seed=0,
+          **common)
+    for original in originals:
+        state = torch.load(io.BytesIO(original), weights_only=True)
+        known += [state["model"], state["model"] | (state["ema"] or {}).get("average", {})]
+
+    def resumed(path: Path) -> GaussianDiffusion:
+        diffusion = tiny_diffusion()
+        history = train(diffusion, data, resume=path, **common)
+        assert len(history) == len(history.seconds) == 2
+        return diffusion
+
+    def loaded(path: Path) -> GaussianDiffusion:
+        diffusion = tiny_diffusion()
+        load_checkpoint(diffusion, path)
+        return diffusion
+
+    def read(path: Path) -> list[dict[str, torch.Tensor]]:
+        "The weights by each way of reading; if one of them refuses, the others were tried too"
+        results, refusal = [], None
+        for use in (load_pretrained, loaded, resumed):
+            try: results.append(use(path).state_dict())
+            except ValueError as error:
+                if not is_refusal(error): raise
+                refusal = error
+        if refusal: raise refusal
+        return results
+
+    def judge(results: list[dict[str, torch.Tensor]], data: bytes) -> str | None:
+        for weights in results[:2]:
+            if not any(same_tensors(weights, right) for right in known): return "other weights"
+        finite = all(tensor.isfinite().all() for tensor in results[2].values())
+        return None if finite else "weights that are not finite after a resume"
+
+    return Reader(originals, ".pt", read, (change_state, repack), judge)
+
+
+# IDX, the format of MNIST's files
+
+ZEROS = gzip.compress(bytes(2**26), 1)  # a small part of a gzip file that holds 64 MB
+
+
+def idx_bytes(shape: tuple[int, ...]) -> bytes:
+    content = bytes(i % 251 for i in range(math.prod(shape)))
+    return struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape) + content
+
+
+def unpacked(data: bytes) -> bytes:
+    "What is in a file that may be gzipped; of a damaged one, the file itself"
+    try: return gzip.decompress(data) if data[:2] == b"\x1f\x8b" and ZEROS not in data else data
+    except (OSError, EOFError, zlib.error): return data
+
+
+def change_axes(random: Random, data: bytes) -> bytes:
+    "Another number of axes, or other lengths"
+    raw = unpacked(data)
+    count = random.choice([raw[3] if len(raw) > 3 else 1, random.randrange(256)])
+    limits = [0, 0, 1, 2, 255, 2**16, 2**31 - 1, 2**31, 2**32 - 1, random.randrange(2**32)]
+    shape = [random.choice(limits) for _ in range(count)]
+    size = max(0, len(raw) - 4 - 4 * count)
+    if random.random() < 0.3 and count: shape = [*[1] * (count - 1), size]
+    return raw[:3] + bytes([count]) + struct.pack(f">{count}I", *shape) + raw[4 + 4 * count:]
+
+
+def gzip_again(random: Random, data: bytes) -> bytes:
+    "The content damaged and then gzipped, in one part or two, with something or nothing after it"
+    raw = unpacked(data)
+    if random.random() < 0.5: raw = random.choice(MUTATIONS)(random, raw)
+    place = random.choice([0, random.randrange(len(raw) + 1)])
+    parts = [gzip.compress(part, 1, mtime=0) for part in (raw[:place], raw[place:]) if part]
+    ends = [b"", b"", b"", bytes(random.randrange(20)), random.randbytes(8), ZEROS]
+    return b"".join(parts) + random.choice(ends)
+
+
+@reader
+def idx(folder: Path) -> Reader:
+    "IDX files, plain and gzipped"
+    plain = [idx_bytes(shape) for shape in ((5,), (3, 2), (4, 5, 6), (2, 0, 3), (1,) * 40)]
+    packed = [gzip.compress(data) for data in plain]
+
+    def judge(x: torch.Tensor, data: bytes) -> str | None:
+        raw = unpacked(data)
+        shape = struct.unpack(f">{raw[3]}I", raw[4:4 + 4 * raw[3]])
+        is_right = tuple(x.shape) == shape and bytes(x.flatten()) == raw[4 + 4 * raw[3]:]
+        return None if is_right else "other contents than in the file"
+
+    return Reader(plain + packed, ".gz", read_idx, (change_axes, gzip_again), judge)
+
+
+# Images of a folder
+
+def png_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
+    "Kind and content of each chunk of a PNG file, as far as it can be read"
+    chunks, place = [], 8
+    while data[:4] == b"\x89PNG" and place + 8 <= len(data):
+        size, kind = struct.unpack(">I4s", data[place:place + 8])
+        chunks.append((kind, data[place + 8:place + 8 + size]))
+        place += 12 + size
+    return chunks
+
+
+def png_bytes(chunks: list[tuple[bytes, bytes]]) -> bytes:
+    "A PNG file with right checksums"
+    parts = [struct.pack(">I", len(content)) + kind + content
+             + struct.pack(">I", zlib.crc32(kind + content)) for kind, content in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def change_chunk(random: Random, data: bytes) -> bytes:
+    "A chunk of a PNG file damaged, gone, twice or elsewhere, with right checksums"
+    chunks = png_chunks(data)
+    if not chunks: return data
+    i = random.randrange(len(chunks))
+    kind, content = chunks[i]
+    change = random.choice(["damage", "damage", "damage", "drop", "copy", "rename"])
+    if change == "drop": del chunks[i]
+    elif change == "copy": chunks.insert(random.randrange(len(chunks) + 1), chunks[i])
+    elif change == "rename": chunks[i] = random.choice(chunks)[0], content
+    elif kind == b"IDAT" and random.random() < 0.7:
+        try: rows = zlib.decompress(content)
+        except zlib.error: return data
+        chunks[i] = kind, zlib.compress(random.choice(MUTATIONS)(random, rows))
+    else: chunks[i] = kind, random.choice(MUTATIONS)(random, content)
+    return png_bytes(chunks)
+
+
+# where a format keeps width and height: a mark in the file, bytes after it, and how they are packed
+SIZES = ((b"IHDR", 4, ">II"), (b"GIF8", 6, "<HH"), (b"BM", 18, "<ii"), (b"\xff\xc0", 5, ">HH"),
+         (b"\xff\xc2", 5, ">HH"), (b"VP8X", 12, "<HH"), (b"VP8 ", 14, "<HH"), (b"VP8L", 9, "<HH"))
+
+
+def change_size(random: Random, data: bytes) -> bytes:
+    "Another width and height, if the format is known, in a PNG with right checksums"
+    places = [(data.find(mark) + after, form) for mark, after, form in SIZES if mark in data]
+    if not places: return data
+    place, form = random.choice(places)
+    most = 2**15 - 1 if "H" in form else 2**31 - 1
+    limits = [0, 1, 2, 9, 12, 14, 26, 255, most, random.randint(0, most)]
+    if random.random() < 0.05: limits = [5000, 6000, 8000]  # the largest that are read take long
+    sides = struct.pack(form, random.choice(limits), random.choice(limits))
+    return fix_sums(data[:place] + sides + data[place + len(sides):])
+
+
+def fix_sums(data: bytes) -> bytes:
+    return png_bytes(png_chunks(data)) if data[:4] == b"\x89PNG" else data
+
+
+def change_tag(random: Random, data: bytes) -> bytes:
+    "A field of a TIFF file's directory, also of one that holds EXIF data in another format"
+    start = max(data.find(b"II*\0"), data.find(b"MM\0*"))
+    if start < 0: return data
+    order = "<" if data[start:start + 1] == b"I" else ">"
+    first = struct.unpack(f"{order}I", data[start + 4:start + 8].ljust(4, b"\0"))[0]
+    entry = start + first + 2 + 12 * random.randrange(20)
+    field, form = random.choice([(0, "H"), (2, "H"), (4, "I"), (8, "I"), (8, "H")])
+    limits = [0, 1, 2, 3, 5, 8, 16, 32, 255, 256, 257, 258, 259, 273, 274, 278, 279, 5000, 32_946]
+    number = random.choice([*limits, 2**15, 2**16 - 1, len(data), random.randrange(2**16)])
+    packed = struct.pack(order + form, number)
+    return data[:entry + field] + packed + data[entry + field + len(packed):]
+
+
+def image_bytes(image: Image.Image, kind: str, **options: Any) -> bytes:
+    image.copy().save(file := io.BytesIO(), kind, **options)
+    return file.getvalue()
+
+
+def small_images() -> list[bytes]:
+    "Small files of all formats that are read, in many of their variants"
+    color = Image.linear_gradient("L").resize((13, 9))
+    color = Image.merge("RGB", [color, color.transpose(Image.Transpose.ROTATE_180), color])
+    clear = color.copy()
+    clear.putalpha(color.getchannel("R"))
+    gray, palette = color.convert("L"), color.quantize(16)
+    deep = Image.fromarray(np.arange(117, dtype=np.uint16).reshape(9, 13) * 500)
+    floats = gray.convert("F")
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "a camera"
+    moving = dict(save_all=True, append_images=[clear.copy(), clear.rotate(90)])
+    bits = gray.convert("1")
+    files = [image_bytes(image, "png") for image in (color, clear, palette, bits, deep)]
+    files += [image_bytes(palette, "png", transparency=3), image_bytes(clear, "png", **moving),
+              image_bytes(color, "png", exif=exif, dpi=(72, 72))]
+    files += [image_bytes(color, "jpeg", quality=50, **options)
+              for options in (dict(exif=exif), dict(progressive=True), dict(restart_marker_rows=1))]
+    files += [image_bytes(image, "jpeg") for image in (gray, color.convert("CMYK"))]
+    files += [image_bytes(image, "gif") for image in (gray, palette)]
+    files += [image_bytes(clear, kind, **moving) for kind in ("gif", "webp", "tiff")]
+    files += [image_bytes(clear, "webp", lossless=lossless, exif=exif) for lossless in (0, 1)]
+    files += [image_bytes(image, "bmp") for image in (color, palette, bits)]
+    files.append(image_bytes(palette, "bmp")[:54 + 1024] + RUNS)
+    for compression in None, "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg":
+        files.append(image_bytes(color, "tiff", compression=compression, exif=exif))
+    files += [image_bytes(image, "tiff") for image in (deep, floats, clear, color.convert("CMYK"))]
+    files.append(image_bytes(bits, "tiff", compression="group4"))
+    files += [image_bytes(image, "ppm") for image in (color, gray, bits, deep, floats)]
+    texts = b"P3 4 2 99 " + b"7 42 99 " * 8, b"P2\n# text\n2 2 9\n1 2 3 4", b"P1 3 2 1 0 1 0 1 1"
+    return [*files, *texts]
+
+
+RUNS = b"\x0d\3\0\0" * 5 + b"\0\4\1\2\3\4\0\0\0\2\1\1\0\1"  # rows of a BMP file with runs
+
+
+@reader
+def images(folder: Path) -> Reader:
+    "Images of a folder, of all formats that are read"
+    place = folder/"images"
+    place.mkdir()
+
+    def read(path: Path) -> torch.Tensor:
+        os.replace(path, place/path.name)
+        return images_from_folder(place, 8, crop=True, keep_blank=True)
+
+    def judge(x: torch.Tensor, data: bytes) -> str | None:
+        is_right = tuple(x.shape) == (1, 3, 8, 8) and x.dtype == torch.uint8
+        return None if is_right else "no image of 8 × 8 pixels"
+
+    mutations = change_chunk, change_size, change_size, change_tag
+    return Reader(small_images(), ".png", read, mutations, judge)
 
 
 def main(*arguments: str) -> int:
