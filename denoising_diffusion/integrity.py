@@ -108,9 +108,6 @@ def _check_average(ema: Any, shapes: dict[str, list[int]]) -> None:
     _check_tensors("ema['average']", ema["average"], shapes)
 
 # %% ../nbs/29_integrity.ipynb #d2252929
-_history_names = ["mean_batch_loss", "val_loss", "learning_rate", "seconds"]
-
-
 def _check_optimizer(optimizer: Any, ema: dict[str, Any] | None) -> None:
     "Raise a `ValueError` unless this is the `state_dict` of an optimizer"
     is_whole = isinstance(optimizer, dict) and {"state", "param_groups"} <= set(optimizer)
@@ -130,6 +127,9 @@ def _check_optimizer(optimizer: Any, ema: dict[str, Any] | None) -> None:
         for name, x in values.items():
             if isinstance(x, Tensor): _check_values(f"{where}[{_brief(name)}]", x)
             if name == "step": _real(f"its entry {where}['step']", x, low=0)
+
+# %% ../nbs/29_integrity.ipynb #a141fa51
+_history_names = ["mean_batch_loss", "val_loss", "learning_rate", "seconds"]
 
 
 def _check_history(history: Any, epoch: int) -> None:
