@@ -14,6 +14,7 @@ from PIL import Image
 from torch import nn
 
 import denoising_diffusion as dd
+from denoising_diffusion.diffusion import Level
 
 Call = tuple[Callable[..., Any], dict[str, Any]]
 T, SIDE = 8, 8
@@ -107,6 +108,8 @@ def make_calls(folder: Path) -> dict[str, Callable[[], Call]]:
         "randomly_set_unconditioned": (dd.randomly_set_unconditioned, dict(
             labels=torch.tensor([1, 2]), prob_uncond=0.5, generator=generator())),
         "SeededNoise": (dd.SeededNoise, dict(seed=0, start=1)),
+        "ddpm_rule": (dd.ddpm_rule, dict(x=points(2), x_start=points(2), level_t=Level(0.6, 0.8),
+                                         level_s=Level(0.8, 0.6))),
         "time_grid": (dd.time_grid, dict(num_timesteps=10, sampling_timesteps=4, spacing=0.5)),
         "logsnr_grid": (dd.logsnr_grid, dict(diffusion=d, sampling_timesteps=3)),
         "reverse_process": (lambda **options: [*dd.reverse_process(**options)], dict(
@@ -250,7 +253,7 @@ def make_calls(folder: Path) -> dict[str, Callable[[], Call]]:
 
 # Public names without a call of their own, and why
 UNCALLED = {
-    "ddpm_rule": "called by the loop alone, with arguments that it has checked", "Step": "a tuple", "Reference": "made by train_reference", "Film": "made by make_film",
+    "Step": "a tuple", "Reference": "made by train_reference", "Film": "made by make_film",
     "schedule_explorer": "no arguments; see test_widgets", "guidance_explorer": "sample_film's",
     "ddim_explorer": "sample_film's", "ddpm_fld": "takes minutes; see test_commands",
     "ddpm_reference": "takes minutes; see test_commands",

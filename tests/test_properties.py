@@ -121,7 +121,9 @@ def test_a_right_result_or_our_own_error(calls: dict[str, Callable[[], Call]], d
     if not names: return
     for changed in data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=2), "changed"):
         arguments[changed] = wild_values()[data.draw(st.integers(0, COUNT - 1), "value")]
-    assert outcome((function, arguments)) in ("result", "our error")
+    allowed = ["result", "our error"]
+    if name.endswith(".forward"): allowed.append("not finite")  # a network doesn't read x twice
+    assert outcome((function, arguments)) in allowed
     plt.close("all")
 
 
@@ -129,7 +131,8 @@ def other_forms(value: Any) -> list[Any]:
     "The same value in other forms that a user may have"
     if isinstance(value, bool) or value is None: return []
     if isinstance(value, int): return [np.int64(value), torch.tensor(value)]
-    if isinstance(value, float): return [np.float64(value), torch.tensor(value).double()]
+    if isinstance(value, float):
+        return [np.float64(value), torch.tensor(value, dtype=torch.float64)]
     if isinstance(value, torch.Tensor) and value.dtype != torch.bool:
         strided = torch.stack([value, value], dim=-1)[..., 0]
         return [value.numpy(), value.tolist(), strided]
