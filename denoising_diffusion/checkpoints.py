@@ -29,7 +29,9 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from .diffusion import GaussianDiffusion
 from .checks import _brief, _real, _unwrap, warn_user, _whole, _wrappers
 from .files import _as_path, _file_status, _read_bytes, write_file
-from .integrity import _check_average, _check_state, _foreign, _load
+from denoising_diffusion.integrity import (
+    _check_average, _check_state, _foreign, _load, _set_states,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,9 +47,11 @@ def _as_device(device: Any) -> torch.device:
 
 def _random_state(device: torch.device) -> dict[str, Any]:
     "The state of the global generators: Python's, NumPy's and torch's, on the CPU and on `device`"
+    version, numbers, spare = random.getstate()
     kind, keys, *position = np.random.get_state()
-    state = dict(cpu=torch.get_rng_state(), python=random.getstate())
-    state["numpy"] = kind, keys.tolist(), *position
+    state: dict[str, Any] = dict(cpu=torch.get_rng_state())
+    state["python"] = version, torch.tensor(numbers), spare
+    state["numpy"] = kind, torch.from_numpy(keys.astype(np.int64)), *position
     if device.type == "cuda": state["cuda"] = torch.cuda.get_rng_state(device)
     if device.type == "mps": state["mps"] = torch.mps.get_rng_state()
     return state
@@ -59,8 +63,7 @@ def _set_random_state(
 ) -> None:
     "Set the global generators to `state`"
     torch.set_rng_state(state["cpu"])
-    if "python" in state: random.setstate(state["python"])
-    if "numpy" in state: np.random.set_state(state["numpy"])
+    _set_states(random, np.random, state)
     if device.type == "cuda" and "cuda" in state: torch.cuda.set_rng_state(state["cuda"], device)
     if device.type == "mps" and "mps" in state: torch.mps.set_rng_state(state["mps"])
 

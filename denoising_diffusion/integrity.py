@@ -54,6 +54,12 @@ def _load(content: bytes) -> dict[str, Any]:
     return state
 
 # %% ../nbs/29_integrity.ipynb #dc37587c
+def _at(entry: str, name: Any) -> str:
+    "An entry inside another, as a message names it"
+    is_short = isinstance(name, str) and len(name) < 100
+    return f"{entry}[{repr(name) if is_short else _brief(name)}]"
+
+
 def _need(is_right: bool, entry: str, wanted: str, value: Any) -> None:
     "Raise a `ValueError` that names the entry, unless it is right"
     if not is_right: raise ValueError(f"its entry {entry} must be {wanted}, not {_brief(value)}")
@@ -72,7 +78,7 @@ def _check_tensors(entry: str, tensors: Any, shapes: dict[str, list[int]]) -> No
     "Raise a `ValueError` unless these are tensors of some of the names, with their shapes"
     _need(isinstance(tensors, dict), entry, "a dict of tensors", tensors)
     for name, x in tensors.items():
-        where = f"{entry}[{_brief(name)}]"
+        where = _at(entry, name)
         _need(name in shapes, where, "in describes", x)
         shape = shapes[name]
         fits = isinstance(x, Tensor) and list(x.shape) == shape
@@ -92,7 +98,7 @@ def _check_describes(about: Any) -> dict[str, list[int]]:  # the shapes of all w
     known = isinstance(kind, str) and kind in _predictions
     _need(known, "describes['prediction']", "noise, start or v", kind)
     for name, shape in shapes.items():
-        where, least = f"describes[{_brief(name)}]", int(name == "data_shape")
+        where, least = _at("describes", name), int(name == "data_shape")
         _need(isinstance(shape, list), where, "a shape", shape)
         for size in shape: _whole(f"each number of its entry {where}", size, least=least)
     _need("data_shape" in shapes, "describes", "a dict with data_shape", about)
@@ -125,7 +131,7 @@ def _check_optimizer(optimizer: Any, ema: dict[str, Any] | None) -> None:
         where = f"optimizer['state'][{_brief(i)}]"
         _need(i in numbers and isinstance(values, dict), where, "a dict for a parameter", values)
         for name, x in values.items():
-            if isinstance(x, Tensor): _check_values(f"{where}[{_brief(name)}]", x)
+            if isinstance(x, Tensor): _check_values(_at(where, name), x)
             if name == "step": _real(f"its entry {where}['step']", x, low=0)
 
 # %% ../nbs/29_integrity.ipynb #a141fa51
@@ -144,10 +150,36 @@ def _check_history(history: Any, epoch: int) -> None:
         fits = len(values) == epoch or (name == "val_loss" and len(values) < epoch)
         _need(fits, where, f"a list of {epoch} numbers, as many as epochs", values)
 
-# %% ../nbs/29_integrity.ipynb #658dfdc1
-_epoch_names = ["total", "count", "batches", "of", "random"]
+# %% ../nbs/29_integrity.ipynb #aa526ce1
 # What a wrong entry may lead to
 _foreign = (ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError)
+
+
+def _set_states(python: Any, numpy: Any, state: dict[str, Any]) -> None:
+    "Set a generator of Python and one of NumPy to the states in a checkpoint, if it has them"
+    if "python" in state:
+        version, numbers, spare = state["python"]
+        python.setstate((version, tuple(numbers.tolist()), spare))
+    if "numpy" in state:
+        kind, keys, position, *rest = state["numpy"]
+        position = _whole("position", position, 0, 624)
+        numpy.set_state((kind, keys.numpy().astype(np.uint32), position, *rest))
+
+
+def _check_random(state: Any) -> None:
+    "Raise a `ValueError` unless this is a `_random_state`"
+    _need(isinstance(state, dict) and "cpu" in state, "begun['random']", "a dict of states", state)
+    try:
+        torch.Generator().set_state(state["cpu"])
+        _set_states(Random(), np.random.RandomState(), state)
+        for name in {"cuda", "mps"} & set(state):
+            _need(state[name].dtype == torch.uint8, name, "bytes", state[name])
+    except (*_foreign, OverflowError):
+        message = "its entry begun['random'] must hold states of random generators"
+        raise ValueError(message) from None
+
+# %% ../nbs/29_integrity.ipynb #658dfdc1
+_epoch_names = ["total", "count", "batches", "of", "random"]
 
 
 def _check_begun(begun: Any) -> None:
@@ -160,22 +192,6 @@ def _check_begun(begun: Any) -> None:
     _whole("its entry begun['count']", begun["count"], least=1)
     _whole("its entry begun['of']", begun["of"], least=batches)
     _check_random(begun["random"])
-
-
-def _check_random(state: Any) -> None:
-    "Raise a `ValueError` unless this is a `_random_state`"
-    _need(isinstance(state, dict) and "cpu" in state, "begun['random']", "a dict of states", state)
-    try:
-        torch.Generator().set_state(state["cpu"])
-        if "python" in state: Random().setstate(state["python"])
-        if "numpy" in state:
-            _whole("position", state["numpy"][2], 0, 624)
-            np.random.RandomState().set_state(state["numpy"])
-        for name in {"cuda", "mps"} & set(state):
-            _need(state[name].dtype == torch.uint8, name, "bytes", state[name])
-    except (*_foreign, OverflowError):
-        message = "its entry begun['random'] must hold states of random generators"
-        raise ValueError(message) from None
 
 # %% ../nbs/29_integrity.ipynb #2aba22a2
 def _check_state(state: Any) -> None:
