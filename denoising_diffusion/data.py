@@ -101,7 +101,7 @@ def load_mnist(
         raise ValueError(f"split must be 'train' or 'test', not {_brief(split)}")
     if not isinstance(dataset, str) or dataset not in _mirrors:
         raise ValueError(f"dataset must be one of {', '.join(_mirrors)}, not {_brief(dataset)}")
-    if folder is not None: folder = _as_path("folder", folder)
+    if folder is not None: folder = _as_path("folder", folder, "a folder")
     download = _flag("download", download)
     names = _file_names[split, "images"], _file_names[split, "labels"]
     images_path, labels_path = (_locate(dataset, name, folder, download) for name in names)
@@ -472,7 +472,8 @@ def _find_or_download(dataset: str, name: str, download: bool) -> Path:
     "The path of a data set's file in DENOISING_DIFFUSION_DATA or the cache, downloaded if allowed"
     import pooch
     env = os.environ.get("DENOISING_DIFFUSION_DATA")
-    path = _find_file(_as_path("DENOISING_DIFFUSION_DATA", env), dataset, name) if env else None
+    folder = _as_path("DENOISING_DIFFUSION_DATA", env, "a folder") if env else None
+    path = _find_file(folder, dataset, name) if folder else None
     if path and not _is_other(path, dataset): return path
     cached = Path(pooch.os_cache("denoising_diffusion"))/dataset
     if download: return _fetch(name, _mirrors[dataset], _sha256[dataset][name], cached)

@@ -32,13 +32,13 @@ _kinds = {stat.S_IFDIR: "a folder", stat.S_IFCHR: "a device", stat.S_IFBLK: "a d
           stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 
-def _as_path(name: str, value: Any) -> Path:
+def _as_path(name: str, value: Any, what: str = "a file") -> Path:
     "`value` as a path, with ~ replaced; a `ValueError` if it is none"
     if isinstance(value, (str, Path)):
         with suppress(ValueError, RuntimeError):  # letters that no file name has; an unknown ~user
             path = Path(value).expanduser()
             if b"\0" not in os.fsencode(path): return path
-    raise ValueError(f"{name} must be the path of a file, not {_brief(value)}")
+    raise ValueError(f"{name} must be the path of {what}, not {_brief(value)}")
 
 
 def _file_status(path: Path) -> os.stat_result | None:
@@ -78,14 +78,15 @@ def _remove(path: Path) -> None:
 
 
 def _remove_leftovers(path: Path) -> None:
-    "Delete the temporary files that killed processes left of `path`; nobody may write it now"
+    "Delete temporary files of `path` that killed processes left behind; nobody may write it now"
     target = path.resolve()
     for leftover in target.parent.glob(f"{_part_prefix(target)}*"): _remove(leftover)
 
 # %% ../nbs/20_files.ipynb #b8ce4e95
 def write_file(
     path: str | Path,  # of a new file, of one to replace, or of a link to one
-    write: Callable[[Path], object],  # called with a temporary path that has the same suffix
+    # called with a temporary path, which has the same suffix if that is at most 16 characters
+    write: Callable[[Path], object],
 ) -> Path:  # `path`
     "Write a file, whole or not at all; a `ValueError` if it can't be written"
     path = _as_path("path", path)
@@ -273,7 +274,8 @@ def _sum_card(card: Any) -> str:
 def write_tensors(
     path: str | Path,  # NAME.safetensors, in a folder that is made if it is missing
     tensors: dict[str, Tensor],  # finite
-    **entry: Any,  # the card, in plain values; its name is the kind of file
+    # one keyword argument: its name is the kind of file, its value the card (plain values)
+    **entry: Any,
 ) -> Path:  # `path`
     "Write tensors with a card and their SHA-256 to a safetensors file"
     path = _as_path("path", path)

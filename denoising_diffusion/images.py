@@ -234,7 +234,7 @@ def _has_image_name(path: Path) -> bool:
 
 def _find_folder(folder: str | Path) -> Path:
     "The path of a folder that can be read; a `ValueError` if there is none"
-    path = _as_path("folder", folder)
+    path = _as_path("folder", folder, "a folder")
     if not os.path.isdir(path): raise ValueError(f"{path} is not a folder")
     try: os.scandir(path).close()
     except OSError as e: raise ValueError(f"{path} can't be read: {e.strerror or e}") from e
@@ -300,7 +300,7 @@ class ImageFolder(NamedTuple):
         most: int = 20,  # how many files are named
     ) -> str:
         "A text that says which files were left out, and why"
-        folder, most = _as_path("folder", folder), _whole("most", most, least=0)
+        folder, most = _as_path("folder", folder, "a folder"), _whole("most", most, least=0)
         shown = list(self.skipped.items())[:most]
         text = ", ".join(f"{_display_name(path, folder)} ({why})" for path, why in shown)
         num_more = len(self.skipped) - len(shown)
@@ -351,7 +351,7 @@ def images_from_folder(
 ) -> Tensor:  # (N, 3, size, size) uint8
     "All images of a folder as squares of one size; a warning lists what is left out"
     found = read_folder(folder, size, **kwargs)
-    name = _display_name(_as_path("folder", folder))
+    name = _display_name(_as_path("folder", folder, "a folder"))
     if found.skipped: warn_user(f"left out of {name}: {found.summary(folder)}")
     if not len(found.images):
         raise ValueError(f"{name} holds no image that can be used: "
