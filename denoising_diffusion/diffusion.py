@@ -6,7 +6,6 @@
 __all__ = ['Level', 'GaussianDiffusion', 'noise_like', 'gaussian_denoiser', 'snr_ratio', 'posterior_mean_variance']
 
 # %% ../nbs/02_diffusion.ipynb #928214e5
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 
 from denoising_diffusion.checks import (
-    Labels, _brief, _check_finite, _check_generator, check_labels, check_timesteps, _data,
+    Labels, _brief, _check_finite, _check_generator, check_labels, check_timesteps, _data, _real,
     takes_labels, _tensor, _unwrap, _weights_dtype, _whole,
 )
 from .schedules import cumulate_alphas
@@ -82,10 +81,11 @@ def _read_shape(data_shape: Any) -> tuple[int, ...]:
     wanted = "the shape of one sample without the batch, such as 2 or (1, 28, 28)"
     if isinstance(data_shape, (tuple, list)) and not data_shape:
         raise ValueError(f"data_shape is missing: give {wanted}")
-    if hasattr(data_shape, "tolist"): data_shape = data_shape.tolist()
-    sizes = data_shape if isinstance(data_shape, (tuple, list)) else [data_shape]
-    try: return tuple(_whole("data_shape", size, least=1) for size in sizes)
-    except ValueError: pass
+    try:
+        if hasattr(data_shape, "tolist"): data_shape = data_shape.tolist()
+        sizes = data_shape if isinstance(data_shape, (tuple, list)) else [data_shape]
+        return tuple(_whole("data_shape", size, least=1) for size in sizes)
+    except (ValueError, RuntimeError): pass
     raise ValueError(f"data_shape must be {wanted}, not {_brief(data_shape)}")
 
 # %% ../nbs/02_diffusion.ipynb #65a1686c
@@ -106,7 +106,7 @@ class GaussianDiffusion(nn.Module):
         self,
         betas: Tensor,  # (T,) each strictly between 0 and 1, see `schedules`
         data_shape: int | Sequence[int] = (),  # of one sample, without the batch: 2 or (1, 28, 28)
-        # (x, t) or (x, t, labels) -> a prediction of x's shape
+        # (x, t) or (x, t, labels) -> its prediction, a tensor shaped like x
         denoise_fn: Callable[..., Tensor] | None = None,
         *,
         prediction: str = "noise",  # what `denoise_fn` predicts: "noise" (ε), "start" (x̂_0) or "v"
@@ -213,8 +213,8 @@ def _samples(self: GaussianDiffusion, name: str, value: Any) -> Tensor:  # (B, �
 
 
 def _fit(name: str, value: Any, x: Tensor) -> Tensor:  # of x's shape, dtype and device
-    "`value` as a tensor like x; a `ValueError` if it has another shape"
-    y = _tensor(name, value)
+    "`value` as a tensor like x, finite; a `ValueError` if it has another shape"
+    y = _data(name, value)
     if y.shape == x.shape: return y.to(x)
     raise ValueError(f"{name} must have x's shape {tuple(x.shape)}, not {tuple(y.shape)}")
 
@@ -281,6 +281,27 @@ def predict_noise_from_start(
     level = self.level(t, x_t)
     return (x_t - level.signal * _fit("x_start", x_start, x_t)) / level.noise
 
+# %% ../nbs/02_diffusion.ipynb #4d746b20
+def _gaussian_means(mean: Any, data_shape: tuple[int, ...]) -> Tensor:  # (M, D) float64
+    "The mean of each Gaussian, from a number, (*data_shape), or (M, *data_shape)"
+    single = not hasattr(mean, "__len__") or getattr(mean, "ndim", 1) == 0
+    if single: means = torch.tensor(_real("mean", mean), dtype=torch.float64).expand(data_shape)
+    else: means = _tensor("mean", mean, torch.float64)
+    _check_finite("mean", means)
+    if tuple(means.shape) == data_shape: means = means[None]
+    if tuple(means.shape[1:]) == data_shape and len(means): return means.flatten(1)
+    sizes = ", ".join(map(str, data_shape))
+    raise ValueError(f"mean must be a number or have shape ({sizes}) or (M, {sizes}), "
+                     f"not {tuple(means.shape)}")
+
+
+def _gaussian_weights(weights: Any, count: int) -> Tensor:  # (M,)
+    "How often each of `count` Gaussians occurs: equally often by default"
+    if weights is None: return torch.ones(count)
+    w = _tensor("weights", weights, torch.float64)
+    if w.shape == (count,) and w.isfinite().all() and (w > 0).all(): return w
+    raise ValueError(f"weights must be {count} finite numbers above 0, not {_brief(weights)}")
+
 # %% ../nbs/02_diffusion.ipynb #03686503
 def _chances(off: Tensor, variance: Tensor, weights: Tensor) -> Tensor:  # (B, M)
     "The probability of each Gaussian, given a sample at offset `off` (B, M, D) from its mean"
@@ -296,11 +317,10 @@ def gaussian_denoiser(
     weights: Tensor | None = None,  # (M,) how often each occurs; equal by default
 ) -> Callable[[Tensor, Tensor], Tensor]:  # (x, t) -> the exact output of a network
     "The exact denoiser of data from a Gaussian, or from a mixture of Gaussians"
-    D = math.prod(diffusion.data_shape)
-    means = torch.as_tensor(mean, dtype=torch.float64)
-    means = means.expand(diffusion.data_shape) if means.ndim == 0 else means
-    means = means.reshape(-1, D)
-    if weights is None: weights = torch.ones(len(means))
+    _check_diffusion(diffusion)
+    std = _real("std", std, low=0)
+    means = _gaussian_means(mean, diffusion.data_shape)
+    weights = _gaussian_weights(weights, len(means))
 
     def denoiser(x: Tensor, t: Tensor) -> Tensor:
         level = diffusion.level(t, x)

@@ -181,7 +181,7 @@ def _check_shapes(diffusion: GaussianDiffusion, shapes: dict[str, torch.Size]) -
 def load_pretrained(
     # one of `pretrained_names`, or the path of a .safetensors file or a checkpoint (.pt)
     name: str | Path,
-) -> GaussianDiffusion:  # on the CPU, in eval mode; `.card` is its card, `.name` that of the file
+) -> GaussianDiffusion:  # on the CPU in eval mode; `.card` is the model card, `.name` the file name
     "A trained diffusion from the package, from a file of `save_pretrained`, or from a checkpoint"
     path = _find_weights(name)
     if path.suffix.lower() == ".pt": return _open_checkpoint(path)
@@ -248,15 +248,17 @@ def save_pretrained(
     tensors = {f"denoise_fn.{names[key]}": _as_stored(value, dtype)
                for key, value in weights.items()}
     tensors["betas"] = diffusion.betas64
-    with suppress(OSError): _file_status(path.with_suffix(".md"))  # a folder: write neither file
+    beside = path.parent/f"{path.stem}.md"
+    with suppress(OSError): _file_status(beside)  # a folder: write neither file
     path = write_tensors(path, tensors, denoising_diffusion=about)
     text = _card_text(path.stem, about["card"])
-    write_file(path.with_suffix(".md"), lambda p: p.write_text(text, encoding="utf-8"))
+    write_file(beside, lambda p: p.write_text(text, encoding="utf-8"))
     return path
 
 
 def _check_stored_dtype(dtype: Any) -> None:
-    if dtype in (None, torch.float16, torch.bfloat16, torch.float32, torch.float64): return
+    known = torch.float16, torch.bfloat16, torch.float32, torch.float64
+    if dtype is None or isinstance(dtype, torch.dtype) and dtype in known: return
     raise ValueError(f"dtype must be one of floats, such as torch.float16, not {_brief(dtype)}")
 
 # %% ../nbs/33_pretrained.ipynb #6e1f75be

@@ -122,7 +122,8 @@ def test_a_right_result_or_our_own_error(calls: dict[str, Callable[[], Call]], d
     for changed in data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=2), "changed"):
         arguments[changed] = wild_values()[data.draw(st.integers(0, COUNT - 1), "value")]
     allowed = ["result", "our error"]
-    if name.endswith(".forward"): allowed.append("not finite")  # a network doesn't read x twice
+    if name.endswith(".forward") or name == "batched_metric":  # NaN of x may come out again
+        allowed.append("not finite")
     assert outcome((function, arguments)) in allowed
     plt.close("all")
 
