@@ -64,11 +64,12 @@ def _parser(command: Callable[..., Any]) -> ArgumentParser:
 
 # %% ../nbs/49_shell.ipynb #133ed800
 def _text(name: str, value: Any) -> str:
-    "`value` as text, also if it is a path; a `ValueError` if it is empty or none"
+    "`value` as text, also if it is a path; a `ValueError` if it is empty or no text"
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
-    if isinstance(text, str) and text: return text
-    wanted = "must not be empty" if text == "" else f"must be text, not {_brief(value)}"
-    raise ValueError(f"{name} {wanted}")
+    if not isinstance(text, str): raise ValueError(f"{name} must be text, not {_brief(value)}")
+    if not text: raise ValueError(f"{name} must not be empty")
+    if "\0" in text: raise ValueError(f"{name} can't hold the letter \\0")
+    return text
 
 _kinds = {int: _whole, float: _real, bool: _flag, str: _text}
 
