@@ -28,7 +28,7 @@ from .sampling import Step, evaluations, final
 from denoising_diffusion.samplers import (
     _autocast, _chunks, _part_of, resolve_sampling, sample, samplers,
 )
-from .files import _as_path, _file_status
+from .files import _as_path, _file_status, _locked, _remove_leftovers
 from .data import find_device, is_bf16_fast, to_uint8
 from .training import train
 from denoising_diffusion.plots import (
@@ -368,13 +368,15 @@ def _train_recipe(
     progress: bool,
 ) -> Path:
     "Train, or resume a training; write the weights with their card"
-    checkpoint = path.with_suffix(".pt")
+    checkpoint, folder = path.with_suffix(".pt"), _progress_folder(path)
     recipe.refuse_other_run(checkpoint, seed)
     if options["compile"]: _compile_network(recipe.diffusion.to(device))
-    save_grid = partial(_save_progress_grid, folder=_progress_folder(path))
     run = dict(checkpoint=checkpoint, resume=True, seed=seed, device=device)
-    shown = dict(after_epoch=save_grid, progress=progress)
+    shown = dict(after_epoch=partial(_save_progress_grid, folder=folder), progress=progress)
     parts = recipe.train_data, recipe.val_data
-    history = train(recipe.diffusion, *parts, **run, **shown, **recipe.settings)
-    card = recipe.card(history, data, seed, **options)
-    return save_pretrained(recipe.diffusion, path, card=card)
+    with _locked(path):  # no other process writes these files
+        _remove_leftovers(path.with_suffix(".md"))
+        for leftover in folder.glob(".part-*"): leftover.unlink(missing_ok=True)
+        history = train(recipe.diffusion, *parts, **run, **shown, **recipe.settings)
+        card = recipe.card(history, data, seed, **options)
+        return save_pretrained(recipe.diffusion, path, card=card)

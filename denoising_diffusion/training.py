@@ -69,9 +69,8 @@ def fit(
 ) -> None:
     "Train `parameters` on batches shuffled by torch's global generator, with `one_cycle`"
     check_counts(n=n, num_epochs=num_epochs, batch_size=batch_size, least=least)
-    lr = _positive("lr", lr)
     _check_callable("loss_of", loss_of)
-    opt = _make_optimizer(optimizer, parameters)
+    lr, opt = _positive("lr", lr), _make_optimizer(optimizer, parameters)
     epochs = [torch.randperm(n).split(batch_size) for _ in range(num_epochs)]
     batches = [i for epoch in epochs for i in epoch if len(i) >= least]
     if not batches: raise ValueError(f"least must be at most the size of a batch, not {least}")
@@ -105,9 +104,11 @@ class Training(_TrainingState):
         checkpoint_steps: int | None = None,  # also write it after every so many steps
         resume: bool | str | Path = False,  # True: from `checkpoint`, if it exists; or another file
         dtype: torch.dtype | None = None,  # of autocast, such as torch.bfloat16; not of the weights
-        device: torch.device | str | None = None,  # None: the diffusion's, if a GPU, or the fastest
+        # None: the diffusion's own if that is a GPU, else the fastest there is
+        device: torch.device | str | None = None,
         seed: int | None = None,  # of all draws but the initial weights; None: a random one
-        after_epoch: Callable[[GaussianDiffusion, int], Any] | None = None,  # (it, epochs done)
+        # called with (diffusion, epochs done)
+        after_epoch: Callable[[GaussianDiffusion, int], Any] | None = None,
         progress: bool = True,  # show a progress bar
     ):
         store_attr()
@@ -410,8 +411,7 @@ def run_epoch(
 # %% ../nbs/31_training.ipynb #0d523566
 @patch
 def _save_if_due(self: Training) -> None:
-    if not self.checkpoint or not self.checkpoint_steps: return
-    if self.step % self.checkpoint_steps: return
+    if not self.checkpoint_steps or self.step % self.checkpoint_steps: return
     self.check_weights()
     self.save()
 
@@ -452,7 +452,7 @@ def _tell_of_stop(self: Training) -> None:
     weights = "averaged weights" if self.ema else "last weights"
     with suppress(Warning):  # where warnings are errors, the error that stopped it matters more
         warn_user(f"the training stopped after step {self.step} of {self.num_steps}: the network "
-                  f"has its {weights}, and diffusion.history the losses of all full epochs")
+                  f"has its {weights}, and diffusion.history has the losses of all full epochs")
 
 # %% ../nbs/31_training.ipynb #f62cf748
 @patch

@@ -1,10 +1,14 @@
 """A training whose process is killed resumes from its checkpoint and ends with equal weights."""
+import os
 import subprocess
 import sys
 import time
 
 import pytest
 import torch
+from conftest import ROOT
+
+from denoising_diffusion.files import _temporary_for
 
 SCRIPT = '''
 import sys, time, torch
@@ -78,7 +82,16 @@ def test_half_written_checkpoint_is_ignored(tmp_path, whole):
     checkpoint, out = tmp_path/"checkpoint.pt", tmp_path/"out.pt"
     kill_when(start(checkpoint, out, pause=0.05), checkpoint.exists)
     half = checkpoint.read_bytes()
-    checkpoint.with_name(".part-checkpoint.pt").write_bytes(half[: len(half) // 2])
+    _temporary_for(checkpoint).write_bytes(half[: len(half) // 2])
     resumed = run(checkpoint, out)
     torch.testing.assert_close(resumed["weights"], whole["weights"], rtol=0, atol=0)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.pt", "out.pt"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the trainings are forked")
+def test_kills_at_random_moments():
+    "`tools/kills.py` does the same with many more kills"
+    command = [sys.executable, ROOT/"tools"/"kills.py", "--n", "6", "--pairs", "1"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert said.returncode == 0 and "all equal to the bit" in said.stdout, said.stdout + said.stderr
+    assert "refused 1 of 1 times" in said.stdout
