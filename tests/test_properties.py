@@ -1,10 +1,10 @@
 """Every public function with wrong and unusual arguments: a right result, or our own error.
 
-    pytest tests/test_properties.py --hypothesis-profile=long  # 20,000 examples"""
+    PROPERTY_EXAMPLES=20000 pytest tests/test_properties.py  # minutes; 600 by default"""
 import linecache
 import math
+import os
 import random
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,11 +21,9 @@ import denoising_diffusion as dd
 from calls import FIXED, UNCALLED, Call, make_calls
 
 PACKAGE = Path(dd.__file__).parent
-common: dict[str, Any] = dict(deadline=None, database=None,
-                              suppress_health_check=[*HealthCheck])
-settings.register_profile("short", max_examples=600, derandomize=True, **common)
-settings.register_profile("long", max_examples=20_000, **common)
-if not any("hypothesis-profile" in arg for arg in sys.argv): settings.load_profile("short")
+EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "600"))
+bounded = settings(max_examples=EXAMPLES, derandomize=EXAMPLES <= 600, deadline=None,
+                   database=None, suppress_health_check=[*HealthCheck])
 
 
 def wild_values() -> list[Any]:
@@ -113,6 +111,7 @@ def test_the_calls_are_valid(calls: dict[str, Callable[[], Call]]) -> None:
     assert {name: what for name, what in failing.items() if what != "result"} == {}
 
 
+@bounded
 @given(st.data())
 def test_a_right_result_or_our_own_error(calls: dict[str, Callable[[], Call]], data: Any) -> None:
     name = data.draw(st.sampled_from(sorted(calls)), "function")
