@@ -65,10 +65,10 @@ def _check_takes_two(model: Callable) -> None:
 
 # %% ../nbs/03_guidance.ipynb #96e60f65
 def guide(
-    model: Callable[..., Tensor],  # (x, t) or (x, t, labels) -> a prediction of x's shape
+    model: Callable[..., Tensor],  # (x, t) or (x, t, labels) -> a tensor shaped like x
     labels: int | Sequence[int] | Tensor | None = None,  # 0 … K, one or B; None: no labels
     scale: float = 1.0,  # w: 0 ignores the labels, 1 follows them, more exaggerates
-) -> Callable[[Tensor, Tensor], Tensor]:  # (x, t) -> a prediction of x's shape
+) -> Callable[[Tensor, Tensor], Tensor]:  # (x, t) -> its prediction, a tensor shaped like x
     "A denoiser of x and t: `model` under classifier-free guidance (arXiv 2207.12598)"
     _check_model("model", model)
     scale = _real("scale", scale)
@@ -140,12 +140,12 @@ def randomly_set_unconditioned(
 
 # %% ../nbs/03_guidance.ipynb #6e6d55f8
 def autoguide(
-    model: Callable[[Tensor, Tensor], Tensor],  # (x, t) -> a prediction of x's shape
+    model: Callable[[Tensor, Tensor], Tensor],  # (x, t) -> its prediction, a tensor shaped like x
     weak: Callable[[Tensor, Tensor], Tensor],  # the same for a smaller or less trained network
     # w: 0 is the weak one, 1 the model as it is, more exaggerates the difference
     scale: float = 1.5,
     since: int = 1,  # guide at the times t ≥ since only
-) -> Callable[[Tensor, Tensor], Tensor]:  # (x, t) -> a prediction of x's shape
+) -> Callable[[Tensor, Tensor], Tensor]:  # (x, t) -> its prediction, a tensor shaped like x
     "`model` guided away from a weaker one where noise is high (arXiv 2406.02507, 2404.07724)"
     _check_pair(model, weak)
     scale, since = _real("scale", scale), _whole("since", since, least=0)

@@ -52,7 +52,7 @@ class _StepTaken(NamedTuple):
 
 # %% ../nbs/06_solvers.ipynb #d6995f09
 class _MultistepRule:
-    "A first-order rule with memory and, if `correct`, a corrector; all samples at one time"
+    "A first-order rule with memory and, if `correct`, a corrector; a batch has one time t"
     def __init__(
         self,
         rule: Callable,  # (x_t, x̂_0, level at t, level at s) -> mean linear in x̂_0, std
@@ -153,7 +153,7 @@ def _heun_end(start: _HeunStart, noise: Tensor, level_s: Level) -> Tensor:
 
 # %% ../nbs/06_solvers.ipynb #f4adc0cc
 class _HeunRule:
-    "Takes each step, then again with the mean of two predictions; all samples at one time"
+    "Takes each step, then again with the mean of two predictions; a batch has one time t"
     name = "Heun"
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ class _StepTaken(NamedTuple):
     std: float
 
 class _MultistepRule:
-    """A first-order rule with memory and, if `correct`, a corrector; all samples at one time"""
+    """A first-order rule with memory and, if `correct`, a corrector; a batch has one time t"""
     rule: Any
     correct: bool
     name: str
@@ -45,7 +45,7 @@ class _HeunStart(NamedTuple):
     level: Level
 
 class _HeunRule:
-    """Takes each step, then again with the mean of two predictions; all samples at one time"""
+    """Takes each step, then again with the mean of two predictions; a batch has one time t"""
     rule: Any
     start: _HeunStart | None
     name: str

@@ -116,7 +116,7 @@ def _levels(
 
 # %% ../nbs/12_unet.ipynb #5d20aa04
 def _read_levels(channel_multipliers: Any, attention_levels: Any) -> dict[str, list[int]]:
-    "The two as lists of ints; a `ValueError` unless there is at least one level"
+    "Both arguments as lists of ints; a `ValueError` unless there are 1 … 16 levels"
     multipliers = _wholes("channel_multipliers", channel_multipliers, 1, 1000)
     if not 1 <= len(multipliers) <= 16:
         wanted = "a number for each level, for 1 … 16 levels"
@@ -185,7 +185,7 @@ class UNet(_ImageNetwork):
     def __init__(
         self,
         in_channels: int,  # channels of an image
-        model_channels: int,  # m: width of the first level, which the multipliers multiply
+        model_channels: int,  # m: channels after `conv_in`, which the multipliers multiply
         num_timesteps: int,  # T
         *,
         channel_multipliers: Sequence[int] = (1, 2, 4),  # one for each level
@@ -219,7 +219,7 @@ class UNetConditioned(UNet):
     def __init__(
         self,
         in_channels: int,  # channels of an image
-        model_channels: int,  # m: width of the first level, which the multipliers multiply
+        model_channels: int,  # m: channels after `conv_in`, which the multipliers multiply
         num_timesteps: int,  # T
         *,
         num_classes: int,  # K, for labels 0 … K with 0 for "no label"
@@ -276,7 +276,7 @@ def _patchify(
     conv_out: nn.Module,
     patch_size: int,  # side of a patch in pixels
 ) -> tuple[nn.Module, nn.Module]:
-    "The layers with each patch folded into channels before, and unfolded after"
+    "`conv_in` after folding each patch into channels, and `conv_out` before unfolding them"
     first = nn.Sequential(nn.PixelUnshuffle(patch_size), conv_in)
     last = nn.Sequential(conv_out, nn.PixelShuffle(patch_size))
     return first, last

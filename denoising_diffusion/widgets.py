@@ -383,14 +383,15 @@ def _background_points() -> dict[str, Tensor]:
 
 # %% ../nbs/51_widgets.ipynb #0b04eeae
 def stepper(
-    what: str | Path | GaussianDiffusion | Film | Iterable[Step] = "numbers_guided",  # see below
+    # a model, its name or file; steps; or a film
+    what: str | Path | GaussianDiffusion | Film | Iterable[Step] = "numbers_guided",
     diffusion: GaussianDiffusion | None = None,  # of the given steps, for ᾱ in their captions
     *,
     n: int | None = None,  # samples; by default 16 images or 500 points
     data: Tensor | None = None,  # points: drawn in gray underneath
-    labels: Tensor | Sequence[int | str] | None = None,  # of the given points, for their colors
+    labels: Tensor | Sequence[int | str] | None = None,  # of the samples in the steps, for colors
 ) -> Player | Film:  # a Film where there is no ipywidgets
-    "A player with a slider: of a model (or its name or file), of given steps, or of a film"
+    "A player with a slider, for a model (or its name or file), for given steps, or for a film"
     unit = "frame"
     if isinstance(what, Iterable) and not isinstance(what, (str, Film)):
         what, unit = make_film(what, diffusion, data=data, labels=labels), "time"

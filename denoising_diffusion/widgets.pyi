@@ -52,7 +52,7 @@ class Player:
         """Cancel the render, and remove all widgets"""
 
 def stepper(what: str | Path | GaussianDiffusion | Film | Iterable[Step]='numbers_guided', diffusion: GaussianDiffusion | None=None, *, n: int | None=None, data: Tensor | None=None, labels: Tensor | Sequence[int | str] | None=None) -> Player | Film:
-    """A player with a slider: of a model (or its name or file), of given steps, or of a film"""
+    """A player with a slider, for a model (or its name or file), for given steps, or for a film"""
 
 def forward_stepper(data: Tensor, num_timesteps: int=100) -> Player | Film:
     """A player with a slider from data to noise"""
