@@ -30,6 +30,7 @@ from denoising_diffusion.samplers import (
 )
 from .files import _as_path, _file_status, _locked, _remove_leftovers
 from .data import find_device, is_bf16_fast, to_uint8
+from .checkpoints import _checkpoint_path
 from .training import train
 from denoising_diffusion.plots import (
     image_frames, image_grid, plot_points, points_frames, save_gif, save_image,
@@ -368,7 +369,8 @@ def _train_recipe(
     progress: bool,
 ) -> Path:
     "Train, or resume a training; write the weights with their card"
-    checkpoint, folder = path.with_suffix(".pt"), _progress_folder(path)
+    checkpoint = _checkpoint_path(path.with_suffix(".pt"))  # which makes the folder
+    folder = _progress_folder(path)
     recipe.refuse_other_run(checkpoint, seed)
     if options["compile"]: _compile_network(recipe.diffusion.to(device))
     run = dict(checkpoint=checkpoint, resume=True, seed=seed, device=device)
