@@ -75,7 +75,7 @@ def _check_steps(network: Any, num_timesteps: int) -> None:
     raise ValueError(f"the network has num_timesteps = {_brief(steps)}, "
                      f"but there are {num_timesteps} betas: both must be the same T")
 
-
+# %% ../nbs/02_diffusion.ipynb #2d7bf7ba
 def _read_shape(data_shape: Any) -> tuple[int, ...]:
     "The shape of one sample as a tuple; a `ValueError` if it isn't one"
     wanted = "the shape of one sample without the batch, such as 2 or (1, 28, 28)"

@@ -80,9 +80,10 @@ def fit(
         _check_loss("loss_of", loss_of(i)).backward()
         opt.step()
 
-# %% ../nbs/31_training.ipynb #a03722f6
+# %% ../nbs/31_training.ipynb #df44f1f6
 _adam = partial(torch.optim.Adam, betas=(0.9, 0.99))
 
+# %% ../nbs/31_training.ipynb #a03722f6
 class Training(_TrainingState):
     "The options of `train`, and the state of its training"
     def __init__(
@@ -104,8 +105,7 @@ class Training(_TrainingState):
         checkpoint_steps: int | None = None,  # also write it after every so many steps
         resume: bool | str | Path = False,  # True: from `checkpoint`, if it exists; or another file
         dtype: torch.dtype | None = None,  # of autocast, such as torch.bfloat16; not of the weights
-        # None: the diffusion's own if that is a GPU, else the fastest there is
-        device: torch.device | str | None = None,
+        device: torch.device | str | None = None,  # None: the diffusion's GPU, else the fastest
         seed: int | None = None,  # of all draws but the initial weights; None: a random one
         # called with (diffusion, epochs done)
         after_epoch: Callable[[GaussianDiffusion, int], Any] | None = None,
