@@ -21,9 +21,10 @@ from results import RESULTS, add_result, read_results
 from torch import Tensor
 
 from denoising_diffusion import fld, image_grid, load_mnist, split_validation
-from denoising_diffusion.cli import _SamplingOptions, _sample_digits
+from denoising_diffusion.cli import _SamplingOptions
 from denoising_diffusion.data import to_floats
 from denoising_diffusion.frechet import load_reference, report
+from denoising_diffusion.measuring import _sample_digits
 from denoising_diffusion.pretrained import pretrained_names
 from denoising_diffusion.samplers import sampler_rule, samplers
 from denoising_diffusion.sampling import evaluations, time_grid
