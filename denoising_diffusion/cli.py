@@ -199,9 +199,10 @@ def _draw_parts(
 ) -> list[_Kept]:  # one for each chunk
     "The samples 0 … n - 1, drawn in chunks"
     dtype = _autocast_dtype(options.bf16, diffusion.device)
-    process, kept = options.process(diffusion), []
+    process, kept = dict(options.process(diffusion), progress=False), []
+    _part_of(diffusion, slice(0, 1), labels, options.seed, process)  # checks all, draws nothing
     for part in _chunks(n, 192, progress):
-        steps = _part_of(diffusion, part, labels, options.seed, dict(process, progress=False))
+        steps = _part_of(diffusion, part, labels, options.seed, process)
         with _autocast(diffusion.device, dtype): kept.append(keep(steps))
     return kept
 
