@@ -88,7 +88,7 @@ def _check_data(
 
 # %% ../nbs/24_inputs.ipynb #252050d6
 def _check_all_labels(diffusion: GaussianDiffusion, data: Any, name: str = "train_data") -> None:
-    "Raise a `ValueError` if the labels of `data`, as far as they are known, lack the last class"
+    "Raise a `ValueError` if the labels of `data`, where they are known, were counted from 0"
     if isinstance(data, DataLoader):
         is_plain = type(data.dataset) is TensorDataset and data.collate_fn is default_collate
         if not is_plain: return
@@ -108,6 +108,8 @@ class _BatchCheck:
     high: int = 0
     is_first: bool = True
 
+    def __post_init__(self) -> None: self.takes_labels = takes_labels(self.diffusion.denoise_fn)
+
     def __call__(self, batch: Any) -> None:
         x, labels = split_labels(batch)
         if self.is_first or not self._fits(x, labels): _check_data(self.diffusion, batch, self.name)
@@ -122,7 +124,7 @@ class _BatchCheck:
         "Whether a batch has the right shapes and dtypes"
         has_labels = labels is not None
         if has_labels and not (_holds_whole(labels) and labels.shape == (len(x),)): return False
-        if has_labels and not takes_labels(self.diffusion.denoise_fn): return False
+        if has_labels and not self.takes_labels: return False
         is_right = x.dtype == torch.uint8 or x.is_floating_point()
         return is_right and len(x) > 0 and tuple(x.shape[1:]) == self.diffusion.data_shape
 

@@ -75,7 +75,7 @@ def _check_values(entry: str, x: Any) -> None:
 
 
 def _check_tensors(entry: str, tensors: Any, shapes: dict[str, list[int]]) -> None:
-    "Raise a `ValueError` unless these are tensors of some of the names, with their shapes"
+    "Raise a `ValueError` unless each tensor has a name in `shapes`, and that shape"
     _need(isinstance(tensors, dict), entry, "a dict of tensors", tensors)
     for name, x in tensors.items():
         where = _at(entry, name)
