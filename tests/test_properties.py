@@ -51,6 +51,7 @@ def wild_values() -> list[Any]:
 
 
 COUNT = len(wild_values())
+UNREAD = {"batched_metric", "random_flip"}  # as in networks, NaN of the data may come out again
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +122,7 @@ def test_a_right_result_or_our_own_error(calls: dict[str, Callable[[], Call]], d
     for changed in data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=2), "changed"):
         arguments[changed] = wild_values()[data.draw(st.integers(0, COUNT - 1), "value")]
     allowed = ["result", "our error"]
-    if name.endswith(".forward") or name == "batched_metric":  # NaN of x may come out again
-        allowed.append("not finite")
+    if name in UNREAD or name.endswith(".forward"): allowed.append("not finite")
     assert outcome((function, arguments)) in allowed
     plt.close("all")
 
