@@ -1,6 +1,7 @@
 """The tools that write notebooks and README.md. (The site's tools are tested in test_site.py.)"""
 import base64
 import io
+from email.message import Message
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 from denoising_diffusion import files
 
 readme, run, sums = load_tool("readme"), load_tool("run"), load_tool("sums")
+licences = load_tool("licences")
 
 
 def displayed(**data: str):
@@ -81,3 +83,33 @@ def test_checksums_are_added_to_old_files(tmp_path):
     assert {*new.pop("__metadata__")} == {"sha256", "sha256_card"}
     assert new == {name: part for name, part in old.items() if name != "__metadata__"}
     assert sums.with_sums(after) == after
+
+
+def test_the_licenses_of_all_requirements_are_listed(tmp_path, monkeypatch, capsys):
+    "A planted missing row and a planted row too many are named"
+    assert licences.main("--check") == 0 and not capsys.readouterr().out
+    text = licences.FILE.read_text(encoding="utf-8")
+    planted = "".join(line for line in text.splitlines(True) if not line.startswith("| [scipy]"))
+    assert planted != text
+    monkeypatch.setattr(licences, "FILE", tmp_path/"LICENSES.md")
+    assert licences.main("--check") == 1 and "lacks torch" in capsys.readouterr().out
+    licences.FILE.write_text(planted + "| [toys](https://toys.org) | MIT |\n", encoding="utf-8")
+    assert licences.main("--check") == 1
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "LICENSES.md lacks scipy", "LICENSES.md lists toys, which settings.ini doesn't require"]
+
+
+@pytest.mark.parametrize("entries, license", [
+    ({"License-Expression": "MIT", "License": "BSD"}, "MIT"),
+    ({"License": "BSD", "Classifier": "License :: OSI Approved :: MIT License"}, "BSD"),
+    ({"License": "All\nof it", "Classifier": "License :: OSI Approved :: MIT License"},
+     "MIT License"),
+    ({}, "not in its metadata")])
+def test_a_license_is_found_in_the_metadata(entries, license):
+    about = Message()
+    about["Name"] = "toy"
+    for name, value in entries.items(): about[name] = value
+    assert licences.find_license(about) == license
+    assert licences.find_home(about) == "https://pypi.org/project/toy/"
+    about["Project-URL"] = "Source, https://toys.org"
+    assert licences.find_home(about) == "https://toys.org"
