@@ -14,6 +14,9 @@ class _BatchCheck:
     high: int = 0
     is_first: bool = True
 
+    def __post_init__(self) -> None:
+        ...
+
     def __call__(self, batch: Any) -> None:
         ...
 

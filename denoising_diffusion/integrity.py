@@ -71,7 +71,7 @@ def _check_values(entry: str, x: Any) -> None:
     _need(is_dense and not x.is_meta, entry, "a dense tensor", x)
     size = x.numel() * x.element_size()
     _need(size <= x.untyped_storage().nbytes(), entry, "a tensor that holds all its values", x)
-    _need(bool(x.detach().isfinite().all()), entry, "finite", x)
+    _need(bool(x.detach().isfinite().all()), entry, "finite in all its values", x)
 
 
 def _check_tensors(entry: str, tensors: Any, shapes: dict[str, list[int]]) -> None:
@@ -197,7 +197,7 @@ def _check_begun(begun: Any) -> None:
 def _check_state(state: Any) -> None:
     "Raise a `ValueError` that names the first wrong entry of a checkpoint"
     if not isinstance(state, dict) or state.get("format") != 1 or not _parts <= set(state):
-        raise ValueError("it lacks some of the entries")
+        raise ValueError("it has no format 1, or lacks some of the entries")
     shapes = _check_describes(state["describes"])
     _check_tensors("model", state["model"], shapes)
     missing = [name for name in shapes if name not in state["model"]]
