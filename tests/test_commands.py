@@ -17,7 +17,7 @@ from conftest import ROOT, read_nb
 from PIL import Image
 
 import denoising_diffusion as package
-from denoising_diffusion import cli, recipes
+from denoising_diffusion import cli, recipes, shell
 from denoising_diffusion.data import find_device
 from denoising_diffusion.frechet import load_reference
 from denoising_diffusion.pretrained import load_pretrained, pretrained_names, save_pretrained
@@ -84,7 +84,7 @@ def texts() -> Iterator[tuple[str, str]]:
         for text in cell_texts(path): yield path.name, text
     yield from card_texts()
     for name, command in COMMANDS.items():
-        yield f"{name} --help", cli._parser(command).format_help()
+        yield f"{name} --help", shell._parser(command).format_help()
 
 
 def written() -> list[Written]:
@@ -103,7 +103,7 @@ def parse(line: str) -> dict:
     "The options of a command line; a `SystemExit` if it isn't right"
     name, *words = shlex.split(line, comments=True)
     if name not in COMMANDS: raise SystemExit(f"there is no command {name}")
-    return vars(cli._parser(COMMANDS[name]).parse_args(words))
+    return vars(shell._parser(COMMANDS[name]).parse_args(words))
 
 
 def save_images(folder: Path, count: int, side: int, mode: str = "RGB") -> None:
