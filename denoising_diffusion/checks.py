@@ -474,4 +474,5 @@ def _progress_bar(items: Iterable[Any] | None = None, **options: Any) -> Any:
             try: return super().display(*args, **kwargs)
             except (OSError, ValueError): self.disable = True  # nobody reads it any more
     if sys.stderr is None: options["disable"] = True
-    return Bar(items, **options)
+    try: return Bar(items, **options)
+    except (OSError, ValueError): return Bar(items, **options | dict(disable=True))

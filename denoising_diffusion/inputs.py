@@ -87,16 +87,17 @@ def _check_data(
     return x, diffusion._resolve_labels(labels, len(x))
 
 # %% ../nbs/24_inputs.ipynb #252050d6
-def _check_all_labels(diffusion: GaussianDiffusion, data: Any, name: str = "train_data") -> None:
-    "Raise a `ValueError` if the labels of `data`, where they are known, were counted from 0"
+def _check_all_labels(diffusion: GaussianDiffusion, data: Any, name: str = "train_data") -> bool:
+    "Whether all data could be checked; a `ValueError` if their labels were counted from 0"
     if isinstance(data, DataLoader):
         is_plain = type(data.dataset) is TensorDataset and data.collate_fn is default_collate
-        if not is_plain: return
+        if not is_plain: return False
         data = _check_data(diffusion, data.dataset.tensors, name)
     labels = split_labels(data)[1]
-    if labels is None: return
+    if labels is None: return True
     low, high = (int(label) for label in labels.aminmax())
     _check_classes(low, high, diffusion.num_classes, name)
+    return True
 
 # %% ../nbs/24_inputs.ipynb #0d7efcfe
 @dataclass
@@ -106,7 +107,7 @@ class _BatchCheck:
     name: str = "train_data"
     low: int | None = None  # of the labels so far
     high: int = 0
-    is_first: bool = True
+    is_first: bool = True  # so that its values are checked, too
 
     def __post_init__(self) -> None: self.takes_labels = takes_labels(self.diffusion.denoise_fn)
 

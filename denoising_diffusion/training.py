@@ -481,10 +481,10 @@ def place(
 def make_batches(self: Training, train_data: Tensor | tuple | DataLoader) -> Batches:
     "Batches of `train_data` on the diffusion's device: shuffled, or as a DataLoader yields them"
     data = self.place(train_data, "train_data")
-    _check_all_labels(self.diffusion, data)
+    is_new = not _check_all_labels(self.diffusion, data)
     dtype = _weights_dtype(self.diffusion.denoise_fn)
     options = dict(device=self.diffusion.device, dtype=dtype, shuffle=True)
-    if isinstance(data, DataLoader): options["check"] = _BatchCheck(self.diffusion)
+    if isinstance(data, DataLoader): options["check"] = _BatchCheck(self.diffusion, is_first=is_new)
     return Batches(data, self.batch_size, **options)
 
 # %% ../nbs/31_training.ipynb #82b77a3b
