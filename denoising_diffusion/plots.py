@@ -161,11 +161,6 @@ def _shorten(name: str, most: int) -> str:
     return name[:start] + "…" + name[len(name) - (most - start - 1):]
 
 # %% ../nbs/32_plots.ipynb #52053528
-def _whole_side(side: int) -> int:
-    "The next number of pixels that matplotlib before 3.11 doesn't round down"
-    while int(side / 100 * 100) < side: side += 1
-    return side
-
 def _pixel_figure(width: int, height: int) -> "Figure":
     "A figure of a size in pixels"
     return new_figure(width / 100, height / 100, dpi=100)
@@ -176,9 +171,7 @@ def _captioned(tiles: Tensor, captions: Sequence[tuple[str, str]], ncols: int) -
     margin = 5
     below = 25 if any(name for _, name in captions) else 14
     cells = F.pad(tiles, (margin, margin, margin, below), value=255)
-    sheet = _tile(cells, ncols, pad=0)
-    right, bottom = (_whole_side(side) - side for side in (sheet.shape[-1], sheet.shape[-2]))
-    sheet = _to_pil(F.pad(sheet, (0, right, 0, bottom), value=255)).convert("RGB")
+    sheet = _to_pil(_tile(cells, ncols, pad=0)).convert("RGB")
     fig = _pixel_figure(*sheet.size)
     ax = fig.add_axes((0, 0, 1, 1))
     ax.axis("off")
@@ -379,11 +372,9 @@ def _two_panels(width: int, height: int, titles: bool = True) -> tuple["Figure",
     "A figure with two axes of a size in pixels side by side"
     gap = 8
     top = 30 if titles else gap
-    full_width = _whole_side(2 * width + 3 * gap)
-    full_height = _whole_side(gap + height + top)
+    full_width, full_height = 2 * width + 3 * gap, gap + height + top
     fig = _pixel_figure(full_width, full_height)
-    bottom = (full_height - top - height) / full_height
-    w, h = width / full_width, height / full_height
+    bottom, w, h = gap / full_height, width / full_width, height / full_height
     axs = [fig.add_axes((left / full_width, bottom, w, h)) for left in (gap, width + 2 * gap)]
     if titles: axs[1].set_title(r"estimate $\hat{x}_0$", fontsize=11, color=_ink)
     return fig, axs
