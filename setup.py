@@ -1,4 +1,5 @@
 "Install `denoising_diffusion`: every fact stands in settings.ini."
+import re
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -11,11 +12,20 @@ config = ConfigParser(delimiters=["="])
 config.read("settings.ini", encoding="utf-8")
 cfg = config["DEFAULT"]
 
+
+
+def absolute(link: re.Match) -> str:
+    "A link into the repository as one that also works elsewhere, such as on PyPI"
+    kind = "raw" if link[1].endswith((".png", ".gif")) else "blob"
+    return f"]({cfg['git_url']}/{kind}/{cfg['branch']}/{link[1]})"
+
+
+readme = Path("README.md").read_text(encoding="utf-8")
 setup(
     name=cfg["lib_name"],
     version=cfg["version"],
     description=cfg["description"],
-    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description=re.sub(r"\]\((?!\w+:|#)([^)\s]+)\)", absolute, readme),
     long_description_content_type="text/markdown",
     author=cfg["author"],
     author_email=cfg["author_email"],

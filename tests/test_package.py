@@ -1,8 +1,10 @@
 "The installed package: quiet at import, typed, complete as a wheel, with commands that exist."
 import ast
+import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from configparser import ConfigParser
 from importlib import import_module
@@ -22,6 +24,8 @@ Reference frechet_distance fld report precision_recall picture_distance stepper 
 sample_film forward_film schedule_film guidance_film ddim_film ddpm_sample ddpm_train ddpm_fld
 ddpm_reference resolve_sampling SeededNoise
 """.split()
+CACHES = {"__pycache__", ".ipynb_checkpoints", ".mypy_cache"}
+NO_TRICKS = dict(filter="data") if hasattr(tarfile, "data_filter") else {}
 HEAVY = ["matplotlib", "PIL", "pooch", "scipy", "diffusers", "IPython", "ipywidgets", "nbdev"]
 
 # Any socket, and any use of CUDA, ends the process; what was imported is printed.
@@ -109,50 +113,91 @@ def test_commands_exist(root):
     assert all(callable(e.load()) and e.value == stated[n] for n, e in installed.items())
 
 
+BUILD = """
+from setuptools import build_meta
+print(build_meta.build_sdist("dist"))
+"""
+
+
 @pytest.fixture(scope="session")
-def wheel(root, tmp_path_factory):
-    "The names in a wheel built from a copy of the tree, so that nothing is left behind in it"
-    here = tmp_path_factory.mktemp("wheel")
+def sdist(root, tmp_path_factory):
+    "A source archive built from a copy of the tree, so that nothing is left behind in it; unpacked"
+    here = tmp_path_factory.mktemp("sdist")
     left_out = shutil.ignore_patterns(
         ".git", ".venv*", "build", "dist", "_proc", "_docs", "*.egg-info", "data", "runs")
     shutil.copytree(root, here/"tree", symlinks=True, ignore=left_out)
+    done = subprocess.run([sys.executable, "-c", BUILD], cwd=here/"tree", capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(next((here/"tree/dist").glob("*.tar.gz"))) as archive:
+        archive.extractall(here/"unpacked", **NO_TRICKS)
+    return next((here/"unpacked").iterdir())
+
+
+@pytest.fixture(scope="session")
+def wheel(sdist, tmp_path_factory):
+    "A wheel built from the source archive"
+    out = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation",
            "--no-index"]
-    done = subprocess.run([*pip, "-w", here/"out", here/"tree"], capture_output=True, text=True)
+    done = subprocess.run([*pip, "-w", out, sdist], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    with zipfile.ZipFile(next((here/"out").glob("*.whl"))) as z: return z.namelist()
+    with zipfile.ZipFile(next(out.glob("*.whl"))) as archive: yield archive
 
 
-def test_wheel_holds_every_module_and_py_typed(root, wheel):
+@pytest.fixture(scope="session")
+def names(wheel): return wheel.namelist()
+
+
+def test_sdist_holds_what_its_tests_need(root, sdist):
+    for name in ("settings.ini", "README.md", "pytest.ini", "ruff.toml", "SECURITY.md"):
+        assert (sdist/name).read_bytes() == (root/name).read_bytes()
+    for folder in ("nbs", "tests", "tools", "experiments"):
+        paths = [path for path in (root/folder).rglob("*") if path.is_file()]
+        wanted = {path.relative_to(root) for path in paths if CACHES.isdisjoint(path.parts)}
+        assert wanted <= {path.relative_to(sdist) for path in (sdist/folder).rglob("*")}
+
+
+def test_links_of_the_description_work_elsewhere(root, wheel):
+    "The README's links into the repository are absolute on PyPI, and lead to files that exist"
+    [metadata] = [name for name in wheel.namelist() if name.endswith("/METADATA")]
+    text = wheel.read(metadata).decode("utf-8")
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert all(re.match(r"\w+:|#", link) for link in links)
+    inside = [link.split("/main/")[1] for link in links if "/main/" in link]
+    assert len(inside) > 20 and all((root/path.split("#")[0]).exists() for path in inside)
+
+
+def test_wheel_holds_every_module_and_py_typed(root, names):
     assert (root/"denoising_diffusion"/"py.typed").exists()
-    assert "denoising_diffusion/py.typed" in wheel
+    assert "denoising_diffusion/py.typed" in names
     assert {f"denoising_diffusion/{p.name}"
-            for p in (root/"denoising_diffusion").glob("*.py")} <= set(wheel)
+            for p in (root/"denoising_diffusion").glob("*.py")} <= set(names)
 
 
-def test_wheel_holds_the_weights_and_their_cards(root, wheel):
+def test_wheel_holds_the_weights_and_their_cards(root, names):
     weights = sorted((root/"denoising_diffusion"/"weights").glob("*.safetensors"))
     assert {p.stem for p in weights} >= {"spiral", "shapes", "numbers_guided"}
     for p in weights:
         assert {f"denoising_diffusion/weights/{p.stem}{end}"
-                for end in (".safetensors", ".md")} <= set(wheel)
+                for end in (".safetensors", ".md")} <= set(names)
 
 
-def test_wheel_holds_references_and_encoders(root, wheel):
+def test_wheel_holds_references_and_encoders(root, names):
     folder = root/"denoising_diffusion"/"weights"
     paths = [p for kind in ("references", "encoders") for p in (folder/kind).iterdir()]
     files = {p.relative_to(root).as_posix() for p in paths}
     wanted = {f"denoising_diffusion/weights/{name}.safetensors"
               for name in ("references/mnist-1", "encoders/pokemon-1")}
-    assert wanted <= files <= set(wheel)
+    assert wanted <= files <= set(names)
 
 
-def test_wheel_holds_the_stubs_and_the_page_of_a_film(root, wheel):
+def test_wheel_holds_the_stubs_and_the_page_of_a_film(root, names):
     stubs = {f"denoising_diffusion/{p.name}" for p in (root/"denoising_diffusion").glob("*.pyi")}
-    assert len(stubs) > 20 and stubs <= set(wheel)
-    assert "denoising_diffusion/film.html" in wheel
+    assert len(stubs) > 20 and stubs <= set(names)
+    assert "denoising_diffusion/film.html" in names
 
 
-def test_wheel_holds_nothing_else(wheel):
-    assert {n.split("/")[0].split("-")[0] for n in wheel} == {"denoising_diffusion"}
-    assert any(n.endswith("LICENSE") for n in wheel)
+def test_wheel_holds_nothing_else(names):
+    assert {n.split("/")[0].split("-")[0] for n in names} == {"denoising_diffusion"}
+    assert any(n.endswith("LICENSE") for n in names)
