@@ -257,9 +257,11 @@ def _grid(images: Tensor, columns: int | None = None) -> Image.Image:
 
 def _save_samples(samples: Tensor, path: Path, columns: int | None, labels: Tensor | None) -> Path:
     "Write an image of points, with a color for each label, or a grid of images"
-    is_points = samples.ndim == 2
-    image = plot_points(samples, labels=labels, size=4) if is_points else _grid(samples, columns)
-    return save_image(image, path)
+    if samples.ndim != 2: return save_image(_grid(samples, columns), path)
+    from matplotlib import rc_context
+    with rc_context({"figure.dpi": 100}):  # the same in a notebook as in a shell
+        figure = plot_points(samples, labels=labels, size=4)
+    return save_image(figure, path)
 
 def _frames_per_second(num_frames: int) -> float:
     "5 … 20, so that an animation lasts about 4 seconds if possible"
