@@ -506,7 +506,7 @@ def idx(folder: Path) -> Reader:
     def judge(x: torch.Tensor, data: bytes) -> str | None:
         raw = unpacked(data)
         shape = struct.unpack(f">{raw[3]}I", raw[4:4 + 4 * raw[3]])
-        is_right = tuple(x.shape) == shape and x.numpy().tobytes() == raw[4 + 4 * raw[3]:]
+        is_right = tuple(x.shape) == shape and x.flatten().numpy().tobytes() == raw[4 + 4 * raw[3]:]
         return None if is_right else "other contents than in the file"
 
     return Reader(plain + packed, ".gz", read_idx, (change_axes, gzip_again), judge)
