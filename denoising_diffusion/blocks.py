@@ -475,7 +475,7 @@ def _begin(
     counts = dict(zip(widths, _channels(**widths)), num_timesteps=_steps(num_timesteps))
     self.config = _to_config(counts | self._label_arguments | options)
     self.in_channels, m, self.num_timesteps = counts.values()
-    _check_size("the embedding of the time", (4 * m) ** 2)
+    _check_size("the embedding of the time", (4 * m) ** 2, most=2**26)
     return self._set_embeddings(4 * m)
 
 
