@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from .checks import (
     _as_input, _brief, _channels, _check_divides, _check_images, _check_input, _check_kind,
     check_labels, _check_layers, _check_size, check_timesteps, _class_count, _even_width, _flag,
-    _function, _holds_whole, _is_single, _linear, _refused, _share, _steps, _tensor, _whole)
+    _function, _linear, _refused, _share, _steps, _whole, _whole_times)
 
 # %% ../nbs/10_blocks.ipynb #6080bade
 def _position_table(
@@ -57,11 +57,7 @@ class SinusoidalPositionEmbedding(nn.Module):
         t: Tensor,  # whole numbers in 0 … T, such as a LongTensor (B,)
     ) -> Tensor:  # (*t.shape, dim)
         "The rows of the times `t`"
-        if not isinstance(t, Tensor):
-            t = torch.tensor(_whole("t", t)) if _is_single(t) else _tensor("t", t)
-        if not _holds_whole(t):
-            raise ValueError(f"t must be whole numbers, one time for each sample, not {t.dtype}")
-        t = t.long()
+        if not isinstance(t, Tensor) or t.dtype != torch.long: t = _whole_times(t)
         try: return F.embedding(t, self.table)
         except (IndexError, RuntimeError):
             check_timesteps(t.flatten(), t.numel(), self.num_timesteps)  # names the wrong time

@@ -189,6 +189,10 @@ def _tensor(name: str, value: Any, dtype: torch.dtype | None = None) -> Tensor:
     raise ValueError(f"{name} must be {wanted}, not {_brief(value)}")
 
 
+def _in_dtype(x: Tensor, dtype: torch.dtype) -> Tensor:
+    return x if x.dtype == dtype else x.to(dtype)  # `to` alone takes a microsecond even so
+
+
 def _holds_whole(x: Tensor) -> bool:
     "Whether x has a dtype of whole numbers"
     return not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool)
@@ -248,15 +252,25 @@ def check_timesteps(
         _check_range(time, time, least, num_timesteps)
         return time
     times = t if getattr(t, "is_meta", False) else _tensor("t", t)  # meta: shapes without values
-    if times.shape != (batch_size,) or not _holds_whole(times):
+    is_whole = times.dtype == torch.long or _holds_whole(times)
+    if times.shape != (batch_size,) or not is_whole:
         raise ValueError(f"t must be {wanted}, not {_brief(t)}")
     times = times.long()
     is_read = times.device.type == "cpu" and not torch.compiler.is_compiling()
     if is_read and batch_size:  # to read a GPU's tensor would wait for the GPU
-        _check_range(int(times.min()), int(times.max()), least, num_timesteps)
+        low, high = times.aminmax()
+        _check_range(int(low), int(high), least, num_timesteps)
     return times
 
 # %% ../nbs/00_checks.ipynb #50960396
+def _whole_times(t: Any) -> Tensor:
+    "One or more times as a LongTensor; a `ValueError` unless they are whole numbers"
+    if not isinstance(t, Tensor):
+        t = torch.tensor(_whole("t", t)) if _is_single(t) else _tensor("t", t)
+    if _holds_whole(t): return t.long()
+    raise ValueError(f"t must be whole numbers, one time for each sample, not {t.dtype}")
+
+
 def _falling(times: Any) -> list[int]:
     "`times` as a list of ints; empty unless they are whole numbers that fall to 0"
     try:

@@ -15,8 +15,8 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 
 from denoising_diffusion.checks import (
-    Labels, _brief, _check_finite, _check_generator, check_labels, check_timesteps, _data, _real,
-    takes_labels, _tensor, _unwrap, _weights_dtype, _whole,
+    Labels, _brief, _check_finite, _check_generator, check_labels, check_timesteps, _data,
+    _in_dtype, _real, takes_labels, _tensor, _unwrap, _weights_dtype, _whole,
 )
 from .schedules import cumulate_alphas
 
@@ -403,7 +403,7 @@ def _evaluate(self: GaussianDiffusion, x: Tensor, t: Tensor, *labels: Tensor) ->
 
 
 def _check_output(output: Any, x: Tensor) -> Tensor:  # (B, …) in x's dtype
-    if isinstance(output, Tensor) and output.shape == x.shape: return output.to(x.dtype)
+    if isinstance(output, Tensor) and output.shape == x.shape: return _in_dtype(output, x.dtype)
     raise ValueError("the network must return a tensor of x's shape "
                      f"{tuple(x.shape)}, not {_brief(output)}")
 

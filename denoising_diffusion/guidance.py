@@ -9,6 +9,7 @@ __all__ = ['guide', 'randomly_set_unconditioned', 'autoguide', 'cycle_labels']
 from collections.abc import Callable, Iterable, Sequence
 from inspect import signature
 from itertools import cycle, islice
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,15 @@ import torch
 from torch import Tensor, nn
 
 from denoising_diffusion.checks import (
-    _brief, _check_generator, check_labels, _evaluating, _holds_whole, _is_single, _real,
-    takes_labels, _tensor, _unwrap, _whole,
+    _brief, _check_generator, check_labels, _evaluating, _holds_whole, _in_dtype, _is_single,
+    _real, takes_labels, _tensor, _unwrap, _whole,
 )
 from .diffusion import _check_output
 
 # %% ../nbs/03_guidance.ipynb #fef7f39a
+_is_training = attrgetter("training")
+
+
 class _Evaluator:
     "A network in eval mode; it sees x in the dtype of its weights, and its output has x's dtype"
     def __init__(self, network: Callable[..., Tensor]) -> None:
@@ -32,8 +36,8 @@ class _Evaluator:
         self.weight = next(floats, None)
 
     def __call__(self, x: Tensor, t: Tensor, *labels: Tensor) -> Tensor:
-        seen = x if self.weight is None else x.to(self.weight.dtype)
-        if any(part.training for part in self.parts):
+        seen = x if self.weight is None else _in_dtype(x, self.weight.dtype)
+        if any(map(_is_training, self.parts)):
             with _evaluating(self.network): output = self.network(seen, t, *labels)
         else: output = self.network(seen, t, *labels)
         return _check_output(output, x)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from denoising_diffusion.checks import (
     Labels, _brief, _check_finite, _check_generator, check_timesteps, _empty, _falling, _flag,
-    _is_single, _progress_bar, _real, _tensor, _weights_dtype, _whole,
+    _in_dtype, _is_single, _progress_bar, _real, _tensor, _weights_dtype, _whole,
 )
 from .schedules import _most_timesteps, cumulate_alphas
 from denoising_diffusion.diffusion import (
@@ -256,7 +256,7 @@ def like(
             whole = noise.new_empty(size, *x.shape[1:])
             whole.normal_(generator=generator)
             part.copy_(whole[first - block * size:last - block * size])
-    return noise.to(x.dtype)
+    return _in_dtype(noise, x.dtype)
 
 
 @patch
