@@ -114,6 +114,15 @@ def _check_average(ema: Any, shapes: dict[str, list[int]]) -> None:
     _check_tensors("ema['average']", ema["average"], shapes)
 
 # %% ../nbs/29_integrity.ipynb #d2252929
+def _check_group(group: dict[str, Any]) -> None:
+    "Raise a `ValueError` unless each tensor among an optimizer's options is a single number"
+    for name, value in group.items():
+        if not isinstance(value, Tensor): continue
+        where = _at("optimizer['param_groups']", name)
+        _need(value.numel() == 1, where, "a single number", value)
+        _check_values(where, value)
+
+
 def _check_optimizer(optimizer: Any, ema: dict[str, Any] | None) -> None:
     "Raise a `ValueError` unless this is the `state_dict` of an optimizer"
     is_whole = isinstance(optimizer, dict) and {"state", "param_groups"} <= set(optimizer)
@@ -125,6 +134,7 @@ def _check_optimizer(optimizer: Any, ema: dict[str, Any] | None) -> None:
     lists = [group.get("params") for group in groups]
     fits = all(isinstance(numbers, list) for numbers in lists)
     _need(fits, "optimizer['param_groups']", "groups with lists of params", groups)
+    for group in groups: _check_group(group)
     numbers = [_whole("each of its params", i, least=0) for each in lists for i in each]
     if ema: _need(len(ema["average"]) >= len(numbers), "ema['average']", "all weights", ema)
     for i, values in state.items():
@@ -194,6 +204,16 @@ def _check_begun(begun: Any) -> None:
     _check_random(begun["random"])
 
 # %% ../nbs/29_integrity.ipynb #2aba22a2
+def _check_network(described: dict[str, Any] | None) -> None:
+    "Raise a `ValueError` unless this is None or a `network_config`"
+    if described is None: return
+    _need({"network", "options"} <= set(described), "network", "a dict of network and options",
+          described)
+    name, options = described["network"], described["options"]
+    _need(isinstance(name, str), "network['network']", "the name of a class", name)
+    _need(isinstance(options, dict), "network['options']", "a dict", options)
+
+
 def _check_state(state: Any) -> None:
     "Raise a `ValueError` that names the first wrong entry of a checkpoint"
     if not isinstance(state, dict) or state.get("format") != 1 or not _parts <= set(state):
@@ -212,6 +232,7 @@ def _check_state(state: Any) -> None:
         value = state.get(name)
         _need(value is None or isinstance(value, dict), name, "a dict of plain values", value)
         _plain_value(f"its entry {name}", value)
+    _check_network(state.get("network"))
     _need(state["settings"] is not None, "settings", "a dict of plain values", None)
 
 
