@@ -183,7 +183,8 @@ def _repr_html_(self: Film) -> str: return self.to_html()
 
 # %% ../nbs/50_films.ipynb #266679be
 _page = Template("""<!doctype html><html lang="en"><meta charset="utf-8">\
-<meta name="viewport" content="width=device-width"><title>$title</title>\
+<meta name="viewport" content="width=device-width">\
+<meta name="color-scheme" content="light dark"><title>$title</title>\
 <body style="font-family: sans-serif; margin: 1em">$film</body></html>""")
 
 @patch
