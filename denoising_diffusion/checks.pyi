@@ -10,7 +10,7 @@ def check_counts(**counts: Any) -> None:
     """Raise a `ValueError` for the first of `counts` that is not a whole number ≥ 1"""
 
 def check_timesteps(t: int | Tensor, batch_size: int, num_timesteps: int, least: int=0) -> int | Tensor:
-    """`t` as an int or a LongTensor; a `ValueError` unless it is one time or (B,), in least … T"""
+    """`t` as an int or a LongTensor; a `ValueError` unless it is one time or B times in least … T"""
 
 def check_labels(labels: Labels, batch_size: int, num_classes: int | None, device: torch.device | str | None=None, names: Sequence[str]=()) -> Tensor:
     """Labels as a LongTensor (B,); a `ValueError` unless they fit the batch and lie in 0 … K"""
