@@ -30,7 +30,7 @@ from .data import _check_dtype, split_labels, _warn_if_positive
 
 # %% ../nbs/24_inputs.ipynb #eee425ab
 def _check_values(x: Tensor, name: str) -> None:
-    "Refuse values that are not finite; warn if they were meant for another range"
+    "Refuse values that are not finite; warn if they seem to have another range"
     _check_dtype(x, name)
     if x.dtype == torch.uint8: return
     low, high = (value.item() for value in x.aminmax())
@@ -72,7 +72,7 @@ def _check_loader(loader: DataLoader, name: str) -> DataLoader:
 def _check_data(
     diffusion: GaussianDiffusion, data: Any, name: str = "train_data",
 ) -> Tensor | tuple[Tensor, Tensor] | DataLoader:
-    "`data` in tensors; a `ValueError` if `diffusion` can't be trained or measured on them"
+    "`data` as tensors; a `ValueError` if `diffusion` can't be trained or measured on them"
     if isinstance(data, DataLoader): return _check_loader(data, name)
     x, labels = _split_data(data, name)
     shape = tuple(x.shape[1:])
@@ -102,12 +102,12 @@ def _check_all_labels(diffusion: GaussianDiffusion, data: Any, name: str = "trai
 # %% ../nbs/24_inputs.ipynb #0d7efcfe
 @dataclass
 class _BatchCheck:
-    "Checks each batch of a DataLoader, and after an epoch which labels there were"
+    "Checks each batch of a DataLoader, and after an epoch the range of all its labels"
     diffusion: GaussianDiffusion
     name: str = "train_data"
-    low: int | None = None  # of the labels so far
-    high: int = 0
-    is_first: bool = True  # so that its values are checked, too
+    low: int | None = None  # the lowest label so far
+    high: int = 0  # the highest label so far
+    is_first: bool = True  # the values of the first batch are checked, too
 
     def __post_init__(self) -> None: self.takes_labels = takes_labels(self.diffusion.denoise_fn)
 
@@ -175,7 +175,7 @@ def _hash(*values: Any) -> int:  # 0 … 2^63 − 1
 
 
 def _origin_of(generator: Any) -> int:
-    "A number that tells generators apart: the first seed, or else a hash of the state"
+    "A number that tells generators apart: the first seed of one, or a hash of its state"
     if isinstance(generator, torch.Generator): return generator.initial_seed()
     return _hash(_state_of(generator)) % 2**32
 
@@ -188,8 +188,8 @@ def _seed(generator: Any, seed: int) -> None:
 
 # %% ../nbs/24_inputs.ipynb #82891817
 class _Generators:
-    "The generators of some loaders, seeded afresh for each epoch"
-    def __init__(self, *data: Any):  # loaders; everything else has no generators
+    "The generators of some loaders, which `seed` sets for each epoch"
+    def __init__(self, *data: Any):  # loaders; anything else is ignored
         loaders = [each for each in data if isinstance(each, DataLoader)]
         self.generators = _find_generators(loaders)
         self.origins = [_origin_of(generator) for generator in self.generators]
@@ -241,7 +241,7 @@ def _check_callable(name: str, value: Any) -> None:
     if not callable(value): raise ValueError(f"{name} must be a function, not {_brief(value)}")
 
 def _make_optimizer(make: Any, parameters: Any, **options: float) -> Optimizer:
-    "`make(parameters, …)`; a `ValueError` if there is nothing to train, or it makes no optimizer"
+    "The optimizer that `make` makes; a `ValueError` if it is none, or has nothing to train"
     _check_callable("optimizer", make)
     try: params = list(parameters)
     except TypeError: params = [parameters]
@@ -257,7 +257,7 @@ def _make_optimizer(make: Any, parameters: Any, **options: float) -> Optimizer:
     raise ValueError(f"optimizer must return an optimizer of torch, not {_brief(opt)}")
 
 def _check_loss(name: str, loss: Any) -> Tensor:
-    "A mean loss as it was given; a `ValueError` if it isn't a number with a gradient"
+    "The loss as it was given; a `ValueError` unless it is a single number with a gradient"
     if isinstance(loss, Tensor) and loss.numel() == 1 and loss.requires_grad: return loss
     wanted = "one mean of all samples, a tensor that depends on the weights"
     raise ValueError(f"{name} must return {wanted}, not {_brief(loss)}")
@@ -284,7 +284,7 @@ def _check_augmented(changed: Any, x: Tensor) -> Tensor:
 
 # %% ../nbs/24_inputs.ipynb #6268b55e
 def _check_choices(functions: dict[str, Any], dtype: Any, resume: Any, checkpoint: Any) -> None:
-    "Raise a `ValueError` naming an option that is no function, no dtype or no path"
+    "Raise a `ValueError` unless each option is a function, a dtype or a path, as it must be"
     for name, value in functions.items():
         may_lack = name not in ("optimizer", "loss")
         if not (value is None and may_lack): _check_callable(name, value)

@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass
 class _BatchCheck:
-    """Checks each batch of a DataLoader, and after an epoch which labels there were"""
+    """Checks each batch of a DataLoader, and after an epoch the range of all its labels"""
     diffusion: GaussianDiffusion
     name: str = 'train_data'
     low: int | None = None
@@ -24,7 +24,7 @@ class _BatchCheck:
         """Raise a `ValueError` if label 0 occurred and label K didn't"""
 
 class _Generators:
-    """The generators of some loaders, seeded afresh for each epoch"""
+    """The generators of some loaders, which `seed` sets for each epoch"""
     generators: list[Any]
     origins: Any
     num_workers: Any
