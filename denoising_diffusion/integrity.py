@@ -23,7 +23,7 @@ from .diffusion import _predictions
 from .files import _plain_value
 
 # %% ../nbs/29_integrity.ipynb #a700a4b0
-_largest_pickle = 64 * 2**20  # bytes of data.pkl; it holds no weights
+_largest_pickle = 64 * 2**20  # bytes of data.pkl, which holds no weights
 
 def _check_archive(file: BytesIO) -> None:
     "Raise a `ValueError` unless a file is a whole archive of `torch.save`, without code"
@@ -55,13 +55,13 @@ def _load(content: bytes) -> dict[str, Any]:
 
 # %% ../nbs/29_integrity.ipynb #dc37587c
 def _at(entry: str, name: Any) -> str:
-    "An entry inside another, as a message names it"
+    "The name of an entry inside another, for a message"
     is_short = isinstance(name, str) and len(name) < 100
     return f"{entry}[{repr(name) if is_short else _brief(name)}]"
 
 
 def _need(is_right: bool, entry: str, wanted: str, value: Any) -> None:
-    "Raise a `ValueError` that names the entry, unless it is right"
+    "Raise a `ValueError` that names the entry, unless `is_right`"
     if not is_right: raise ValueError(f"its entry {entry} must be {wanted}, not {_brief(value)}")
 
 
@@ -75,7 +75,7 @@ def _check_values(entry: str, x: Any) -> None:
 
 
 def _check_tensors(entry: str, tensors: Any, shapes: dict[str, list[int]]) -> None:
-    "Raise a `ValueError` unless each tensor has a name in `shapes`, and that shape"
+    "Raise a `ValueError` unless `shapes` has the name and the shape of each tensor"
     _need(isinstance(tensors, dict), entry, "a dict of tensors", tensors)
     for name, x in tensors.items():
         where = _at(entry, name)
@@ -161,7 +161,7 @@ def _check_history(history: Any, epoch: int) -> None:
         _need(fits, where, f"a list of {epoch} numbers, as many as epochs", values)
 
 # %% ../nbs/29_integrity.ipynb #aa526ce1
-# What a wrong entry may lead to
+# The errors that a wrong entry may cause
 _foreign = (ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError)
 
 
@@ -265,10 +265,10 @@ def _state_after_step(
 
 # %% ../nbs/29_integrity.ipynb #b3ef148f
 def _check_optimizer_fits(
-    saved: dict[str, Any],  # the optimizer in a checkpoint
-    opt: Optimizer,  # of the training that resumes
+    saved: dict[str, Any],  # the state of the optimizer in a checkpoint
+    opt: Optimizer,  # the optimizer of the training that resumes
     make: Callable[[list[nn.Parameter]], Optimizer],  # makes such an optimizer
-    path: str | Path,  # of the checkpoint, for messages
+    path: str | Path,  # of the checkpoint, for the messages
 ) -> None:
     "Raise a `ValueError` if the optimizer can't continue from a saved state"
     ours = [group["params"] for group in opt.state_dict()["param_groups"]]
