@@ -64,7 +64,7 @@ def _parser(command: Callable[..., Any]) -> ArgumentParser:
 
 # %% ../nbs/49_shell.ipynb #133ed800
 def _text(name: str, value: Any) -> str:
-    "`value` as text, also if it is a path; a `ValueError` if it is empty or no text"
+    "A text or a path as text; a `ValueError` if it is empty, or neither of the two"
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(text, str): raise ValueError(f"{name} must be text, not {_brief(value)}")
     if not text: raise ValueError(f"{name} must not be empty")
@@ -74,13 +74,13 @@ def _text(name: str, value: Any) -> str:
 _kinds = {int: _whole, float: _real, bool: _flag, str: _text}
 
 def _check_options(command: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
-    "The arguments of a command, each of its kind; a `ValueError` names one that is not"
+    "The arguments of a command, checked; a `ValueError` names one that its annotation forbids"
     checked = dict(given)
     parameters = signature(command, eval_str=True).parameters
     for name, value in given.items():
         parameter = parameters[name]
         if value is None and parameter.default is None: continue
-        if name == "labels" and not isinstance(value, str): continue  # in Python also a list
+        if name == "labels" and not isinstance(value, str): continue  # Python code may pass a list
         kind = (get_args(parameter.annotation) or (parameter.annotation,))[0]
         checked[name] = _kinds[kind](name, value)
     return checked
@@ -113,7 +113,7 @@ def _name_options(
 def _no_lines(message: object) -> str: return re.sub(r"\s*\n\s*", " ", str(message).strip())
 
 class _Stream:
-    "A text stream that goes on in silence when nobody reads it any more"
+    "A text stream that ignores all text after the first failure to write"
     def __init__(self, stream: TextIO | None):
         self.stream = stream or open(os.devnull, "w")
         with contextlib.suppress(AttributeError): self.stream.reconfigure(errors="replace")
@@ -131,7 +131,7 @@ class _Stream:
     def flush(self) -> None: pass  # each `write` does it
 
 def _quiet_streams() -> contextlib.ExitStack:
-    "A `with` block in which lost output does no harm"
+    "A `with` block in which stdout and stderr raise no error when nobody reads them"
     stack = contextlib.ExitStack()
     stack.enter_context(contextlib.redirect_stdout(_Stream(sys.stdout)))
     stack.enter_context(contextlib.redirect_stderr(_Stream(sys.stderr)))
@@ -139,7 +139,7 @@ def _quiet_streams() -> contextlib.ExitStack:
 
 # %% ../nbs/49_shell.ipynb #7039aef6
 def _run_in_shell(command: Callable[..., Any]) -> None:
-    "Run a command with the arguments of the shell; an error or a warning is one line"
+    "Run a command with the arguments of the shell; print an error or a warning as one line"
     name, parser = command.__name__, _parser(command)
     arguments = {k: v for k, v in vars(parser.parse_args()).items() if k not in ("pdb", "xtra")}
     stopped = "stopped; the same command resumes it" if name == "ddpm_train" else "stopped"
