@@ -1,7 +1,7 @@
 "Install `denoising_diffusion`: every fact stands in settings.ini."
-import re
 from configparser import ConfigParser
 from pathlib import Path
+from runpy import run_path
 
 from setuptools import find_packages, setup
 
@@ -12,24 +12,24 @@ config = ConfigParser(delimiters=["="])
 config.read("settings.ini", encoding="utf-8")
 cfg = config["DEFAULT"]
 
-
-
-def absolute(link: re.Match) -> str:
-    "A link into the repository as one that also works elsewhere, such as on PyPI"
-    kind = "raw" if link[1].endswith((".png", ".gif")) else "blob"
-    return f"]({cfg['git_url']}/{kind}/{cfg['branch']}/{link[1]})"
-
-
+# The page on PyPI is of one version, so its links lead to the files of that version.
+absolute = run_path("tools/description.py")["absolute"]
 readme = Path("README.md").read_text(encoding="utf-8")
 setup(
     name=cfg["lib_name"],
     version=cfg["version"],
     description=cfg["description"],
-    long_description=re.sub(r"\]\((?!\w+:|#)([^)\s]+)\)", absolute, readme),
+    long_description=absolute(readme, cfg["git_url"], f"v{cfg['version']}"),
     long_description_content_type="text/markdown",
     author=cfg["author"],
     author_email=cfg["author_email"],
     url=cfg["git_url"],
+    project_urls={
+        "Documentation": f"{cfg['doc_host']}{cfg['doc_baseurl']}/",
+        "Source": cfg["git_url"],
+        "Issues": f"{cfg['git_url']}/issues",
+        "Changelog": f"{cfg['git_url']}/blob/{cfg['branch']}/CHANGELOG.md",
+    },
     license="MIT",
     license_files=["LICENSE"],
     keywords=cfg["keywords"].split(),
@@ -38,6 +38,7 @@ setup(
         "Intended Audience :: Education",
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3",
+        *(f"Programming Language :: Python :: {v}" for v in cfg["python_versions"].split()),
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
     packages=find_packages(include=[cfg["lib_path"], f"{cfg['lib_path']}.*"]),

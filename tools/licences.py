@@ -31,7 +31,7 @@ def required_names() -> dict[str, list[str]]:
     lists, seen = {}, set()
     for section in SECTIONS:
         words = config["DEFAULT"][section].split()
-        names = [re.split("[<>=~!]", word)[0] for word in words]
+        names = [re.split(r"[\[<>=~!]", word)[0] for word in words]
         lists[section] = [name for name in dict.fromkeys(names) if name not in seen]
         seen |= {*names}
     return lists

@@ -34,7 +34,7 @@ def oldest_versions(settings: dict[str, str], lists: tuple[str, ...] = LISTS) ->
     "The oldest version allowed of each requirement, by name; a pin is its own oldest version"
     oldest: dict[str, str] = {}
     for requirement in " ".join(settings[name] for name in lists).split():
-        name, version = re.split("[>=]=", requirement, maxsplit=1)
+        name, version = re.split(r"(?:\[.*\])?[>=]=", requirement, maxsplit=1)
         oldest.setdefault(name, version)
     return oldest
 

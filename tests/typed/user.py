@@ -6,7 +6,7 @@ import torch
 from matplotlib.axes import Axes
 from PIL.Image import Image
 from torch import Tensor
-from typing_extensions import assert_type
+from typing import assert_type
 
 from denoising_diffusion import (
     ConditionalMLP, Film, GaussianDiffusion, SeededNoise, Step, UNet, UNetConditioned,
