@@ -1,4 +1,5 @@
 """The readers of files refuse damages; `tools/fuzz.py` does the same with many more inputs."""
+import time
 from collections import Counter
 
 import pytest
@@ -31,13 +32,16 @@ def starved(path): raise MemoryError
 def large(path): return bytes([1]) * 400_000_000
 def slow(path):
     while True: pass
+def waiting(path): time.sleep(100)
 
 
 @pytest.mark.parametrize(("read", "outcome"), [
     (lambda path: None, "read"), (foreign, "FAILED: KeyError"), (starved, "FAILED: MemoryError"),
-    (large, "FAILED: "), (slow, "FAILED: too long")])
+    (large, "FAILED: "), (slow, "FAILED: too long"),
+    (waiting, "FAILED: too long")])
 def test_the_program_sees_failures(read, outcome, tmp_path, monkeypatch):
     monkeypatch.setattr(fuzz, "SECONDS", 1)
+    monkeypatch.setattr(fuzz, "WAIT", 1 if read is waiting else 60)
     monkeypatch.setattr(fuzz, "MEGABYTES", 100)
     found = fuzz.outcome(toy(read), tmp_path/"input.toy", b"data")
     assert found.startswith(outcome)

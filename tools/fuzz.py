@@ -5,8 +5,9 @@
 
 Each input depends on the seed and its number alone. A reader may return what the file holds, or
 raise a ValueError of the package. The program counts these outcomes, and ends with exit status 1 if
-there was another: a foreign exception, more than 5 s or 1 GB for an input, or other contents
-although the file claims a sum. `--keep FOLDER` keeps the inputs that failed.
+there was another: a foreign exception, more than 5 s of processor time, 60 s of waiting or 1 GB for
+an input, or other contents although the file claims a sum. `--keep FOLDER` keeps the inputs that
+failed.
 
 To add a reader, write a function that takes a folder and returns a `Reader`, and decorate it with
 `@reader`: its name is then a choice of the program."""
@@ -47,7 +48,7 @@ from denoising_diffusion.data import read_idx
 from denoising_diffusion.files import _join, _split
 
 PACKAGE = str(Path(denoising_diffusion.__file__).parent)
-SECONDS, MEGABYTES = 5, 1000  # the most that an input may take
+SECONDS, WAIT, MEGABYTES = 5, 60, 1000  # the most that an input may take: of the processor, in all
 FAST = Path("/dev/shm")  # files in memory, where the system has them
 
 Mutation = Callable[[Random, bytes], bytes]
@@ -139,10 +140,19 @@ def damaged(reader: Reader, seed: int, number: int) -> bytes:
 # Reading within limits
 
 class TooLong(BaseException):
-    "An input took more than `SECONDS`; no `except Exception` catches it"
+    "An input took more than `SECONDS` or `WAIT`; no `except Exception` catches it"
 
 
 def stop(*_: Any) -> None: raise TooLong
+
+
+def set_timers(seconds: float, wait: float) -> None:
+    "Call `stop` after so many seconds of processor time, or of waiting; 0 ends a timer"
+    timers = {signal.ITIMER_PROF: (signal.SIGPROF, seconds),
+              signal.ITIMER_REAL: (signal.SIGALRM, wait)}
+    for timer, (number, limit) in timers.items():
+        signal.signal(number, stop)
+        signal.setitimer(timer, limit)
 
 
 def peak_memory() -> int:
@@ -164,10 +174,9 @@ def is_refusal(error: BaseException) -> bool:
 def outcome(reader: Reader, path: Path, data: bytes, show: bool = False) -> str:
     "`read`, `refused`, or what went wrong, which starts with FAILED; `show` prints the error"
     path.write_bytes(data)
-    start, before = time.perf_counter(), peak_memory()
-    signal.signal(signal.SIGALRM, stop)
+    start, before = time.process_time(), peak_memory()
     warnings.simplefilter("ignore")
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    set_timers(SECONDS, WAIT)
     try:
         wrong = reader.judge(reader.read(path), data)
         result = f"FAILED: {wrong}" if wrong else "read"
@@ -175,8 +184,8 @@ def outcome(reader: Reader, path: Path, data: bytes, show: bool = False) -> str:
     except Exception as error:
         if show: traceback.print_exc()
         result = "refused" if is_refusal(error) else f"FAILED: {type(error).__name__}: {error}"
-    finally: signal.setitimer(signal.ITIMER_REAL, 0)
-    if time.perf_counter() - start > SECONDS: return "FAILED: too long"
+    finally: set_timers(0, 0)
+    if time.process_time() - start > SECONDS: return "FAILED: too long"
     grown = peak_memory() - before
     return f"FAILED: {grown} MB" if grown > MEGABYTES else result
 
