@@ -23,8 +23,8 @@ from .schedules import cumulate_alphas
 # %% ../nbs/02_diffusion.ipynb #7404434c
 class Level(NamedTuple):
     "How much signal and how much noise x_t holds: √ᾱ_t and √(1 − ᾱ_t)"
-    signal: float | Tensor
-    noise: float | Tensor
+    signal: float | Tensor  # √ᾱ_t
+    noise: float | Tensor  # √(1 − ᾱ_t)
 
 # %% ../nbs/02_diffusion.ipynb #d571d314
 class _Prediction(NamedTuple):

@@ -74,8 +74,8 @@ def _describe_time(diffusion: GaussianDiffusion | None, t: int) -> str:
 # %% ../nbs/50_films.ipynb #cde793b8
 class Film(NamedTuple):
     "Images to step through, as PNG files in memory, with a caption for each"
-    pictures: list[bytes]
-    captions: list[str]
+    pictures: list[bytes]  # PNG files
+    captions: list[str]  # one for each picture
     title: str = "pictures"  # the alt text begins with it
     headings: tuple[str, ...] = ()  # HTML above the images, from left to right
     pixelated: bool = False  # whether enlarged pixels stay sharp squares

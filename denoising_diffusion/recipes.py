@@ -38,7 +38,7 @@ class Recipe(NamedTuple):
     "All that is needed to make a model"
     diffusion: GaussianDiffusion  # with random weights, or those of the model to fine-tune
     train_data: Tensor | tuple[Tensor, ...]  # samples, or (samples, labels)
-    val_data: Tensor | tuple[Tensor, ...] | None
+    val_data: Tensor | tuple[Tensor, ...] | None  # the same, or None for no validation
     settings: dict[str, Any]  # options of `train`
     facts: dict[str, Any]  # for the card
 
@@ -102,7 +102,7 @@ def _numbers_recipe(
     return Recipe(diffusion, train_data, val_data, settings, facts)
 
 # %% ../nbs/34_recipes.ipynb #3946d2ed
-recipes = {
+recipes = {  # what makes each model of the package, by name
     "spiral": _spiral_recipe,
     "shapes": _shapes_recipe,
     "numbers": _numbers_recipe,

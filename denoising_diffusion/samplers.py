@@ -38,7 +38,7 @@ class _Sampler(NamedTuple):
         return name.split(",")[0]
 
 
-samplers = {
+samplers = {  # the rules, by name
     "ddpm": _Sampler(lambda eta: ddpm_rule, takes_eta=False),
     "ddim": _Sampler(ddim_rule),
     "dpm": _Sampler(dpm_solver_rule),

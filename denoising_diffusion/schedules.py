@@ -97,7 +97,7 @@ def logsnr_beta_schedule(
     return _check_betas(1 - alphas_cumprod / previous)
 
 # %% ../nbs/01_schedules.ipynb #f29028b3
-schedules = {
+schedules = {  # functions of T, by name
     "cosine": cosine_beta_schedule,
     "linear": linear_beta_schedule,
     "logsnr": logsnr_beta_schedule,

@@ -77,12 +77,13 @@ def test_title_cell(path):
 
 @each_numbered
 def test_the_frame(path):
-    "`default_exp` first, the title next"
+    "First the cell for Colab, then `default_exp`, and the title next"
     nb = read_nb(path)
     exports = [c for c in code(nb) if "export" in flags(c)]
     if not exports: return
-    assert re.match(r"#\|\s*default_exp \w+\s*$", nb["cells"][0]["source"])
-    assert nb["cells"][1]["cell_type"] == "markdown"
+    assert "google.colab" in nb["cells"][0]["source"]
+    assert re.match(r"#\|\s*default_exp \w+\s*$", nb["cells"][1]["source"])
+    assert nb["cells"][2]["cell_type"] == "markdown"
 
 
 @each_numbered

@@ -1,12 +1,18 @@
 """The pages of the site, as far as they go without Quarto, made by tools/docs.py."""
 import importlib
 import re
+import shutil
 import subprocess
 import sys
+import types
+from configparser import ConfigParser
+from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from conftest import ROOT, read_nb
+from PIL import Image
 
 LISTED = re.findall(r"(\w+)\.ipynb", (ROOT/"nbs"/"sidebar.yml").read_text(encoding="utf-8"))
 each = pytest.mark.parametrize("name", LISTED)
@@ -116,8 +122,8 @@ def test_the_dark_theme_sets_every_color_that_the_styles_use():
 def test_quarto_runs_the_check_of_what_it_made(tools):
     "From _proc/, where nbdev calls it"
     settings = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))
-    script = settings["project"]["post-render"]
-    assert (ROOT/"_proc"/script).resolve() == ROOT/"tools"/"offline.py"
+    scripts = [(ROOT/"_proc"/script).resolve() for script in settings["project"]["post-render"]]
+    assert scripts == [ROOT/"tools"/"finish.py", ROOT/"tools"/"offline.py"]
 
 
 def test_offline(tools, tmp_path):
@@ -162,3 +168,235 @@ def test_faults(tools, tmp_path):
     assert check(whole.replace("b.html", "gone.html")) == ["a link leads nowhere: gone.html"]
     assert check(whole.replace("what for", "")) == ["there is no line under the title"]
     assert check(whole + '<script src="https://a.example/b.js">') == ["it fetches https://a.example/b.js"]
+
+
+# The first cell, and the link to Colab
+
+LISTS = {"glossary", "api"}  # there is nothing to run in them
+NAMES = [path.stem for path in sorted((ROOT/"nbs").glob("*.ipynb")) if path.stem not in LISTS]
+each_notebook = pytest.mark.parametrize("name", NAMES)
+CELL = """#| hide
+#| eval: false
+import sys
+if "google.colab" in sys.modules:
+    get_ipython().system("pip install -q git+{git_url}")"""
+CELL_WITH_FILES = """#| hide
+#| eval: false
+import os
+import sys
+if "google.colab" in sys.modules and not os.path.exists("results"):
+    get_ipython().system("git clone -q --depth 1 {git_url}")
+    get_ipython().system("pip install -q ./{repo}")
+    os.chdir("{repo}/nbs")"""
+
+
+@pytest.fixture(scope="session")
+def settings():
+    "What settings.ini says"
+    config = ConfigParser(delimiters=["="])
+    config.read(ROOT/"settings.ini", encoding="utf-8")
+    return config["DEFAULT"]
+
+
+def code_cells(name):
+    return [cell["source"] for cell in read_nb(ROOT/"nbs"/f"{name}.ipynb")["cells"]
+            if cell["cell_type"] == "code"]
+
+
+@each_notebook
+def test_the_first_cell_installs_the_package_in_colab(name, settings):
+    "With the whole clone, if the notebook reads files beside it"
+    first, *others = code_cells(name)
+    reads = any(re.search(r"[\"']results/", source) for source in others)
+    assert first == (CELL_WITH_FILES if reads else CELL).format_map(settings)
+
+
+@pytest.mark.parametrize("cell", [CELL, CELL_WITH_FILES])
+def test_the_first_cell_does_nothing_elsewhere(cell, settings, monkeypatch, tmp_path):
+    calls, shell = [], types.SimpleNamespace(system=lambda command: calls.append(command))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path/settings["repo"]/"nbs").mkdir(parents=True)
+    def run(): exec(cell.format_map(settings), dict(get_ipython=lambda: shell))
+
+    run()
+    assert calls == [] and Path.cwd() == tmp_path
+    monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
+    run()
+    assert settings["git_url"] in calls[0] and "pip install" in calls[-1]
+
+
+@each_notebook
+def test_the_notebook_opens_in_colab(name, settings):
+    "By a link in one of its first lines; the front page, which is also the README, in its text"
+    repo = "{user}/{repo}/blob/{branch}".format_map(settings)
+    link = f"(https://colab.research.google.com/github/{repo}/nbs/{name}.ipynb)"
+    texts = [cell["source"] for cell in read_nb(ROOT/"nbs"/f"{name}.ipynb")["cells"]
+             if cell["cell_type"] == "markdown"]
+    if name == "index": assert link in "".join(texts)
+    else: assert texts[1].splitlines()[0].endswith(f"[Open in Colab]{link}*")
+
+
+def test_the_docs_step_installs_nothing(name="01_schedules"):
+    "It runs cells that import, but not one that says `eval: false`"
+    from nbdev.process import NBProcessor
+    from nbdev.processors import _do_eval, populate_language
+    nb = NBProcessor(ROOT/"nbs"/f"{name}.ipynb", procs=[populate_language]).nb
+    cells = [cell for cell in nb.cells if cell.cell_type == "code"]
+    assert [bool(_do_eval(cell)) for cell in cells[:3]] == [False, False, True]
+
+
+# What Quarto leaves to do
+
+def test_finish_boxes_what_is_wide(tools):
+    finish = tools("finish")
+    def table(*cells): return "<table><tr><td>" + "</td><td>".join(cells) + "</td></tr></table>"
+
+    narrow, wide = table("1", "two"), table("a_name_of_24_characters_", "and what it means " * 2)
+    mended = finish.mend_markup(narrow + wide)
+    assert f'<div class="scrolls">{narrow}</div>' in mended
+    stop = 'tabindex="0" role="group" aria-label="table"'
+    assert f'<div class="scrolls" {stop}>{wide}</div>' in mended
+    short, long = "<pre><code>x</code></pre>", f"<pre><code>{'x' * 60}</code></pre>"
+    mended = finish.mend_markup(short + long)
+    assert short in mended and mended.count('<pre tabindex="0"') == 1
+    def formula(tex): return f'<math display="block"><annotation>{tex}</annotation></math>'
+    assert finish.mend_markup(formula("x")) == f'<span class="scrolls">{formula("x")}</span>'
+    assert 'tabindex="0"' in finish.mend_markup(formula(r"\alpha " * 9))
+    script = f"<script>{wide}{long}</script>"
+    assert finish.mend_markup(script) == script
+
+
+def test_finish_lets_names_break_at_their_dots(tools):
+    mend = tools("finish").mend_markup
+    heading = '<h3 id="a.b">GaussianDiffusion.q_sample. 1.</h3>'
+    assert mend(heading) == '<h3 id="a.b">GaussianDiffusion.<wbr>q_<wbr>sample. 1.</h3>'
+    assert mend("<p>a.b</p>") == "<p>a.b</p>"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    "A small site: two pages, a figure of noise, and the front page's picture"
+    (tmp_path/"images").mkdir()
+    shutil.copy(ROOT/"nbs"/"images"/"numbers.png", tmp_path/"images")
+    noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path/"noise.png")
+    preview = '<meta property="og:image" content="data:,">'
+    head = f'<html lang="en"><head><title>A page</title>{preview}</head>'
+    body = '<body class="a"><a href="#b">B</a><main id="quarto-document-content"><h1 id="b">B</h1>'
+    for name, image in [("index", ""), ("noise", '<img src="noise.png" alt="noise &amp; more">')]:
+        (tmp_path/f"{name}.html").write_text(f"{head}{body}{image}<p>text</p></main></body></html>")
+    return tmp_path
+
+
+def test_finish_gives_each_page_a_preview_and_a_skip_link(tools, folder):
+    finish, rendered = tools("finish"), tools("rendered")
+    finish.main(folder)
+    url = rendered.read_url(ROOT/"nbs")
+    for name, alt in [("index", finish.DEFAULT[1]), ("noise", "noise &amp; more")]:
+        page = (folder/f"{name}.html").read_text()
+        assert re.findall(r'"og:image" content="([^"]*)', page) == [f"{url}/previews/{name}.png"]
+        assert f'"og:image:alt" content="{alt}"' in page
+        assert page.count(finish.SKIP) == 1 and page.index(finish.SKIP) < page.index('href="#b"')
+        size = (folder/"previews"/f"{name}.png").stat().st_size
+        assert 1000 < size <= finish.MOST_BYTES
+    before = (folder/"noise.html").read_text()
+    finish.main(folder)
+    assert (folder/"noise.html").read_text() == before
+
+
+FAULTS = {
+    '<a href="gone.html">': "a link leads nowhere: gone.html",
+    '<a href="index.html#gone">': "a link leads to no anchor: index.html#gone",
+    '<a href="#gone">': "a link leads to no anchor: #gone",
+    '<img src="noise.png">': "an image has no alt text: noise.png",
+    '<img src="gone.png" alt="gone">': "there is no image gone.png",
+    '<script src="https://a.example/b.js"></script>': "it fetches https://a.example/b.js",
+    '<meta property="og:image" content="x">': "it has 2 previews",
+    '<link rel="stylesheet" href="heavy.css">': "it weighs 1.1 MB",
+}
+
+
+@pytest.mark.parametrize("fault", ["", *FAULTS])
+def test_rendered_finds(tools, folder, fault):
+    rendered = tools("rendered")
+    tools("finish").main(folder)
+    (folder/"heavy.css").write_text("body { background: url('heavy.bin') }")
+    (folder/"heavy.bin").write_bytes(np.random.default_rng(1).bytes(1_000_000))
+    page = folder/"noise.html"
+    page.write_text(page.read_text().replace("</main>", f"{fault}</main>"))
+    site = rendered.Site(folder, rendered.read_url(ROOT/"nbs"))
+    found = [re.sub(r"(?<=\d\.\d)\d", "", each) for each in rendered.faults(site, page)]
+    assert found == ([FAULTS[fault]] if fault else [])
+
+
+def test_rendered_knows_addresses_from_the_root_of_the_host(tools, folder):
+    rendered = tools("rendered")
+    site = rendered.Site(folder, "https://a.example/project")
+    page = folder/"404.html"
+    page.write_text('<a href="/project/index.html#b">B</a><a href="/project/gone.html">C</a>')
+    assert rendered.link_faults(site, page) == ["a link leads nowhere: /project/gone.html"]
+
+
+UNREADABLE = '<p style="color: #aaa; background: white">hard to read</p>'
+SEEN = {
+    "": "",
+    UNREADABLE: "serious color-contrast, 1 times: p",
+    '<pre style="overflow: hidden; width: 9em">a line of code, too long</pre>':
+        "text is cut off: a line of code, too long",
+    '<pre style="overflow: auto; width: 9em">a line of code, too long</pre>':
+        "text is cut off: a line of code, too long",
+    '<div class="cell-output"><pre tabindex="0" style="overflow: auto; width: 9em">'
+    "an output, too long</pre></div>": "",
+    '<p style="width: 500px">wide</p>': "the page scrolls sideways by",
+}
+
+
+def test_axe_sees(tools, tmp_path):
+    "Contrast, code that is cut off, and a page that is too wide; in each scheme its own"
+    pytest.importorskip("playwright.sync_api", reason="NO BROWSER TESTS: pip install playwright")
+    axe = tools("axe")
+    if axe.find_chromium() is None: pytest.skip("NO BROWSER TESTS: apt-get install chromium")
+    head = '<!doctype html><html lang="en"><head><title>A page</title></head><body><main><h1>A</h1>'
+    for i, body in enumerate(SEEN): (tmp_path/f"{i}.html").write_text(f"{head}{body}</main></body>")
+    only_dark = "<style>@media (prefers-color-scheme: dark) { p { color: #aaa } }</style>"
+    (tmp_path/"dark.html").write_text(f"{head}{only_dark}<p>text</p>")
+    script = axe.read_axe()
+    with axe.serve(tmp_path, "/project/") as address, axe.open_browser() as browser:
+        def see(name, scheme="light"):
+            return axe.visit(browser, f"{address}{name}.html", 390, scheme, script)
+
+        found = ["".join(see(i)) for i in range(len(SEEN))]
+        assert [text[:len(said)] for text, said in zip(found, SEEN.values())] == list(SEEN.values())
+        assert [bool(text) for text in found] == [bool(said) for said in SEEN.values()]
+        assert see("dark") == [] and "color-contrast" in see("dark", "dark")[0]
+
+
+def test_a_gif_plays_once(tools, tmp_path):
+    once, path = tools("once"), tmp_path/"a.gif"
+    frames = [Image.new("L", (4, 4), 100 * i) for i in range(3)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], loop=0)
+    once.main(path)
+    with Image.open(path) as gif: assert gif.n_frames == 3 and "loop" not in gif.info
+    assert once.play_once(path.read_bytes()) == path.read_bytes()
+
+
+def test_no_image_of_the_front_page_moves_for_ever():
+    for path in (ROOT/"nbs"/"images").glob("*.gif"):
+        with Image.open(path) as gif:
+            assert "loop" not in gif.info
+            durations = []
+            for i in range(gif.n_frames - 1):
+                gif.seek(i)
+                durations.append(gif.info["duration"])
+        assert sum(durations) <= 5000  # milliseconds
+
+
+def test_quarto_settings(settings):
+    "Links to the repository, and a favicon, which nothing else names"
+    quarto = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))
+    website = quarto["website"]
+    assert (ROOT/"nbs"/website["favicon"]).is_file() and website["repo-subdir"] == "nbs"
+    assert [item["href"] for item in website["navbar"]["right"]] == [settings["git_url"]]
+    generated = yaml.safe_load((ROOT/"nbs"/"nbdev.yml").read_text(encoding="utf-8"))["website"]
+    assert generated["repo-url"] == settings["git_url"]
+    assert generated["repo-branch"] == settings["branch"]
