@@ -2,14 +2,24 @@
 
     python tools/docs.py
 
-`nbdev_docs` processes the notebooks in the same way, and then calls Quarto. They are left in
-_proc/, which git ignores, and the plain pages in _proc/_html/: without Quarto's search, but in its
-structure and with the site's own styles, so that a browser shows most mistakes.
+The notebooks are processed as `nbdev_docs` does it: by nbdev, in a process of its own, from the top
+folder and in the environment of the workflow; then by what _quarto.yml runs before it renders. They
+are left in _proc/, which git ignores, and the plain pages in _proc/_html/.
+
+These pages show the structure that Quarto's will have: what stands on a page, in what order, what
+is folded, and where links and anchors lead. They don't show its layout, its colors or its search.
+What a browser makes of those can only be seen on pages that Quarto has rendered.
 """
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
+import sysconfig
+from html import unescape
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nbformat
 import yaml
@@ -18,8 +28,6 @@ from jinja2 import DictLoader
 from nbconvert import HTMLExporter
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbdev.config import get_config
-from nbdev.quarto import nbdev_sidebar, refresh_quarto_yml
-from nbdev.serve import proc_nbs
 from offline import Page, fetches
 
 # The cells as Quarto lays them out, so that nbs/styles.css means the same here
@@ -28,7 +36,9 @@ TEMPLATE = """{%- extends 'base/display_priority.j2' -%}
 {%- block codecell %}<div class="cell">{{ super() }}</div>{% endblock -%}
 {%- block input -%}
 {%- if cell.source -%}
+{%- if cell.metadata.fold %}<details><summary>{{ cell.metadata.fold }}</summary>{% endif -%}
 <div class="sourceCode"><pre><code>{{ cell.source | e }}</code></pre></div>
+{%- if cell.metadata.fold %}</details>{% endif -%}
 {%- endif -%}
 {%- endblock -%}
 {%- block output %}<div class="cell-output">{{ super() }}</div>{% endblock -%}
@@ -73,14 +83,33 @@ if (matchMedia("(prefers-color-scheme: dark)").matches) document.body.className 
 FILLER = ' alt="No description has been provided for this image"'  # nbconvert's
 
 
+def environment(extra: Path) -> dict[str, str]:
+    "That of the workflow: the installed programs and no paths of Python's; last a folder more"
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"], str(extra)])
+    return kept | dict(PATH=path, OMP_NUM_THREADS="1", MPLBACKEND="agg")
+
+
+def run(command: list[str], cwd: Path, env: dict[str, str]) -> None:
+    "Run a program; if it fails, what it wrote last is the error"
+    program = shutil.which(command[0], path=env["PATH"])
+    done = subprocess.run([program or command[0], *command[1:]], cwd=cwd, env=env, text=True,
+                          encoding="utf-8", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode: raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}")
+
+
 def process() -> list[Path]:
     "The processed notebooks, all made new"
     cfg = get_config()
-    refresh_quarto_yml()
-    nbdev_sidebar.__wrapped__()
     proc = cfg.config_path/"_proc"
     shutil.rmtree(proc, ignore_errors=True)
-    proc_nbs(n_workers=0)
+    settings = yaml.safe_load((cfg.nbs_path/"_quarto.yml").read_text(encoding="utf-8"))
+    with TemporaryDirectory() as folder:
+        quarto = Path(folder)/"quarto"  # nbdev only looks whether there is one
+        quarto.touch(mode=0o755)
+        env = environment(quarto.parent)
+        run(["nbdev_proc_nbs"], cfg.config_path, env)
+        run([sys.executable, settings["project"]["pre-render"]], proc, env)
     names = [path.name for path in sorted(cfg.nbs_path.glob("[!_.]*.ipynb"))]
     missing = [name for name in names if not (proc/name).exists()]
     if missing: raise SystemExit(f"not processed for the site: {', '.join(missing)}")
@@ -93,6 +122,7 @@ def apply_options(cell: nbformat.NotebookNode) -> None:
     options = yaml.safe_load(re.sub(r"^#\| ?", "", head, flags=re.M)) or {}
     cell.source = cell.source[len(head):].strip("\n") if options.get("echo", True) else ""
     cell.metadata["alt"] = options.get("fig-alt", "")
+    cell.metadata["fold"] = options.get("code-fold") and options.get("code-summary", "Code")
     for data in (output.get("data", {}) for output in cell.outputs):
         if "text/markdown" not in data: continue
         attributes = r'\{target="_blank"[^}]*\}'  # for Pandoc
@@ -139,6 +169,22 @@ def make_exporter() -> HTMLExporter:
     return exporter
 
 
+def identifier(heading: str) -> str:
+    "The anchor that Pandoc gives a heading, from its HTML"
+    text = unescape(re.sub(r"<[^>]+>", "", heading)).lower()
+    kept = "".join(c for c in text if c.isalnum() or c in "_-. \n")
+    return re.sub(r"^[\d\W_]+", "", "-".join(kept.split())) or "section"
+
+
+def with_anchors(body: str) -> str:
+    "HTML whose headings have Pandoc's anchors"
+    def anchored(match: re.Match) -> str:
+        level, text = match.groups()
+        return f'<h{level} id="{identifier(text)}">{text}</h{level}>'
+
+    return re.sub(r"<h([1-6])[^>]*>(.*?)</h\1>", anchored, body, flags=re.S)
+
+
 def render(paths: list[Path]) -> dict[str, str]:
     "The plain pages, by their names"
     folder, exporter = paths[0].parent, make_exporter()
@@ -154,7 +200,8 @@ def render(paths: list[Path]) -> dict[str, str]:
     for nb, head in notebooks.values():
         html, _ = exporter.from_notebook_node(nb)
         body = re.sub(r'href="([\w.]+\.ipynb)', page_of, html.replace(FILLER, ""))
-        entries = dict(title=head["title"], description=head.get("description", ""), body=body)
+        entries = dict(title=head["title"], description=head.get("description", ""))
+        entries["body"] = with_anchors(body)
         pages[head["output-file"]] = SHELL.format(**entries, **shell)
     return pages
 
@@ -174,19 +221,34 @@ def image_faults(page: Page, folder: Path) -> list[str]:
             + [f"an image has no alt text: {src}" for src in mute])
 
 
-def link_faults(page: Page, folder: Path, pages: dict[str, str]) -> list[str]:
-    "Links to what isn't there"
-    links = [attrs.get("href") for tag, attrs in page.tags if tag == "a"]
-    targets = [link.split("#")[0] for link in links if is_local(link)]
-    return [f"a link leads nowhere: {target}" for target in targets
-            if target not in pages and not (folder/target).is_file()]
+def anchors(page: Page) -> list[str]:
+    "What links may lead to on a page"
+    return [attrs["id"] for _, attrs in page.tags if "id" in attrs]
 
 
-def faults(html: str, folder: Path, pages: dict[str, str]) -> list[str]:
+def link_faults(page: Page, folder: Path, ids: dict[str, list[str]]) -> list[str]:
+    "Links to pages, files and anchors that aren't there; `ids` holds the anchors of each page"
+    links = [attrs.get("href", "") for tag, attrs in page.tags if tag == "a"]
+    local = [link.partition("#")[::2] for link in links if is_local(link) or link[:1] == "#"]
+    lost = [name for name, _ in local if name and name not in ids and not (folder/name).is_file()]
+    here = anchors(page)
+    stray = [f"{name}#{anchor}" for name, anchor in local
+             if anchor and anchor not in (ids.get(name, [anchor]) if name else here)]
+    return [f"a link leads nowhere: {target}" for target in lost + stray]
+
+
+def anchor_faults(page: Page) -> list[str]:
+    "Headings that share an anchor"
+    found = anchors(page)
+    return [f"two headings have the anchor {name}" for name in sorted(set(found))
+            if found.count(name) > 1]
+
+
+def faults(html: str, folder: Path, ids: dict[str, list[str]]) -> list[str]:
     "What is wrong with a page whose images lie in `folder`"
     page = Page(html)
     found = [f"it fetches {address}" for address in fetches(html)]
-    found += image_faults(page, folder) + link_faults(page, folder, pages)
+    found += image_faults(page, folder) + link_faults(page, folder, ids) + anchor_faults(page)
     if len(page.text) < 1000: found.append("the page is empty")
     if not re.search(r'<meta name="description" content="[^"]', html):
         found.append("there is no line under the title")
@@ -204,7 +266,8 @@ def main():
     for name, html in pages.items(): (folder/"_html"/name).write_text(html, encoding="utf-8")
     shutil.copy(folder/"styles.css", folder/"_html")
     shutil.copytree(folder/"images", folder/"_html"/"images")
+    ids = {name: anchors(Page(html)) for name, html in pages.items()}
     found = [f"{name}: {fault}" for name, html in pages.items()
-             for fault in faults(html, folder, pages)]
+             for fault in faults(html, folder, ids)]
     if found: raise SystemExit("\n".join(found))
-    print(f"{len(pages)} pages processed for the site")
+    print(f"{len(pages)} pages have the structure that the site needs; Quarto did not render them")
