@@ -216,7 +216,8 @@ def _check_network(described: dict[str, Any] | None) -> None:
 
 def _check_state(state: Any) -> None:
     "Raise a `ValueError` that names the first wrong entry of a checkpoint"
-    if not isinstance(state, dict) or state.get("format") != 1 or not _parts <= set(state):
+    is_ours = isinstance(state, dict) and type(state.get("format")) is int
+    if not is_ours or state["format"] != 1 or not _parts <= set(state):
         raise ValueError("it has no format 1, or lacks some of the entries")
     shapes = _check_describes(state["describes"])
     _check_tensors("model", state["model"], shapes)
@@ -227,7 +228,7 @@ def _check_state(state: Any) -> None:
     epoch = _whole("its entry epoch", state["epoch"], least=0)
     _whole("its entry step", state.get("step", 0), least=0)
     _check_history(state["history"], epoch)
-    _check_begun(state.get("begun") or {})
+    _check_begun({} if state.get("begun") is None else state["begun"])
     for name in ("settings", "network", "card"):
         value = state.get(name)
         _need(value is None or isinstance(value, dict), name, "a dict of plain values", value)
