@@ -1,16 +1,19 @@
 "The installed package: quiet at import, typed, complete as a wheel, with commands that exist."
 import ast
-import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
 from configparser import ConfigParser
+from email import message_from_bytes
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
+
+from conftest import load_tool
 
 EXPORTS = """
 linear_beta_schedule cosine_beta_schedule logsnr_beta_schedule GaussianDiffusion
@@ -158,14 +161,32 @@ def test_sdist_holds_what_its_tests_need(root, sdist):
         assert wanted <= {path.relative_to(sdist) for path in (sdist/folder).rglob("*")}
 
 
-def test_links_of_the_description_work_elsewhere(root, wheel):
+def test_links_of_the_description_work_elsewhere(root, sdist, wheel):
     "The README's links into the repository are absolute on PyPI, and lead to files that exist"
-    [metadata] = [name for name in wheel.namelist() if name.endswith("/METADATA")]
-    text = wheel.read(metadata).decode("utf-8")
-    links = re.findall(r"\]\(([^)\s]+)\)", text)
-    assert all(re.match(r"\w+:|#", link) for link in links)
-    inside = [link.split("/main/")[1] for link in links if "/main/" in link]
+    description = load_tool("description")
+    text = description.read_description(Path(wheel.filename))
+    assert text.strip() == message_from_bytes((sdist/"PKG-INFO").read_bytes()).get_payload(
+        decode=True).decode("utf-8").strip()
+    assert description.relative(text) == [] != description.relative(
+        (root/"README.md").read_text(encoding="utf-8"))
+    version = f"/v{settings(root)['version']}/"
+    inside = [link.split(version)[1] for link in description.targets(text) if version in link]
     assert len(inside) > 20 and all((root/path.split("#")[0]).exists() for path in inside)
+
+
+def test_the_index_of_packages_shows_where_everything_is(root, wheel):
+    "Links to the site, the source, the issues and the changes; the versions of Python"
+    about = message_from_bytes(load_tool("description").read_metadata(Path(wheel.filename)))
+    links = dict(line.split(", ") for line in about.get_all("Project-URL"))
+    assert {*links} == {"Documentation", "Source", "Issues", "Changelog"}
+    entries = settings(root)
+    assert links["Documentation"] == f"{entries['doc_host']}{entries['doc_baseurl']}/"
+    assert links["Changelog"].removeprefix(f"{links['Source']}/blob/main/") == "CHANGELOG.md"
+    assert about["Version"] == entries["version"]
+    head = "Programming Language :: Python :: "
+    stated = [line.removeprefix(head) for line in about.get_all("Classifier") if head in line]
+    assert stated == ["3", *entries["python_versions"].split()]
+    assert about["Requires-Python"] == f">={entries['min_python']}"
 
 
 def test_wheel_holds_every_module_and_py_typed(root, names):
