@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import check_jsonschema
 import pytest
 import yaml
 
@@ -54,7 +55,7 @@ def audit(folder: Path) -> subprocess.CompletedProcess:
 
 
 def test_zizmor_finds_nothing():
-    found = audit(ROOT)
+    found = audit(GITHUB)
     assert found.returncode == 0, found.stdout + found.stderr
 
 
@@ -168,8 +169,8 @@ SCHEMAS = [
 
 def agrees(schema: str, *paths: Path) -> bool:
     "Whether files are of this form"
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}"]
-    return subprocess.run([*command, *paths], capture_output=True).returncode == 0
+    words = ["--builtin-schema", f"vendor.{schema}", *map(str, paths)]
+    return not check_jsonschema.main(words, standalone_mode=False)
 
 
 @pytest.mark.parametrize("schema, pattern", SCHEMAS, ids=[schema for schema, _ in SCHEMAS])
