@@ -7,6 +7,7 @@
 import difflib
 import posixpath
 import re
+from configparser import ConfigParser
 from pathlib import Path
 
 import nbformat
@@ -16,6 +17,14 @@ from nbconvert import MarkdownExporter
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK, README = ROOT/"nbs"/"index.ipynb", ROOT/"README.md"
 NOTE = "<!-- Written from nbs/index.ipynb by tools/readme.py: edit the notebook, not this file. -->"
+
+BADGES = """
+[![tests]({git_url}/actions/workflows/test.yaml/badge.svg?branch={branch})]({tests})
+[![site]({git_url}/actions/workflows/docs.yaml/badge.svg?branch={branch})]({site})
+[![version on PyPI](https://img.shields.io/pypi/v/{lib_name})]({pypi})
+[![Python {min_python} or later](https://img.shields.io/badge/python-{min_python}%2B-blue)]({pypi})
+[![license: MIT](https://img.shields.io/badge/license-MIT-blue)](LICENSE)
+"""
 
 _directive = re.compile(r"^#\|\s*(\S+?):?(?:\s+(.*))?$", re.M)
 _fence = re.compile(r"(^(?:```|~~~).*?^(?:```|~~~)[ \t]*$)", re.M | re.S)
@@ -80,6 +89,17 @@ def shown(cell: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
     return cell
 
 
+def badges() -> str:
+    "What the README alone shows below its title: a page of the site fetches nothing"
+    config = ConfigParser(delimiters=["="])
+    config.read(ROOT/"settings.ini", encoding="utf-8")
+    settings = config["DEFAULT"]
+    tests = f"{settings['git_url']}/actions/workflows/test.yaml"
+    site = f"{settings['doc_host']}{settings['doc_baseurl']}/"
+    pypi = f"https://pypi.org/project/{settings['lib_name']}/"
+    return BADGES.format(**settings, tests=tests, site=site, pypi=pypi)
+
+
 def render(notebook: Path = NOTEBOOK) -> str:
     "The text of README.md"
     nb = nbformat.read(notebook, as_version=4)
@@ -88,7 +108,8 @@ def render(notebook: Path = NOTEBOOK) -> str:
     body, _ = MarkdownExporter().from_notebook_node(nb)
     body = re.sub(r"[ \t]+$", "", body, flags=re.M)
     body = re.sub(r"\n{3,}", "\n\n", body).strip()
-    return f"{NOTE}\n\n{body}\n"
+    title, rest = body.split("\n", 1)
+    return f"{NOTE}\n\n{title}\n{badges()}{rest}\n"
 
 
 def difference() -> str:
