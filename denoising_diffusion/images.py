@@ -240,9 +240,24 @@ def _find_folder(folder: str | Path) -> Path:
     except OSError as e: raise ValueError(f"{path} can't be read: {e.strerror or e}") from e
     return path
 
+# %% ../nbs/23_images.ipynb #93a2b7bd
+_beginnings = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*", b"BM",
+               b"P4\n", b"P5\n", b"P6\n")
+
+def _begins_like_image(path: Path) -> bool:
+    "Whether the first bytes of a file are those of a format that `read_folder` reads"
+    if not os.path.isfile(path): return False  # to open a pipe would wait
+    try:
+        with path.open("rb") as file: start = file.read(12)
+    except OSError: return False
+    is_bitmap = start[:2] != b"BM" or start[6:10] == bytes(4)  # not any text that begins so
+    return start.startswith(_beginnings) and is_bitmap or start[:4] + start[8:] == b"RIFFWEBP"
+
+def _is_image(path: Path) -> bool: return _has_image_name(path) or _begins_like_image(path)
+
 # %% ../nbs/23_images.ipynb #39a5b1e1
 def _find_images(folder: Path) -> tuple[list[Path], dict[Path, str]]:
-    "The image files of a folder, by their endings, and the folders in it that aren't searched"
+    "The image files of a folder, and the folders in it that aren't searched"
     images, skipped = [], {}
     def note(error: OSError) -> None: skipped[Path(error.filename)] = "can't be read"
     def shown(names): return [name for name in names if not name.startswith(".")]
@@ -251,7 +266,7 @@ def _find_images(folder: Path) -> tuple[list[Path], dict[Path, str]]:
         for path in (Path(place, name) for name in folders):
             if path.is_symlink() and not _is_inside(path, folder): skipped[path] = "a linked folder"
         paths = [Path(place, name) for name in shown(files)]
-        images += [path for path in paths if _has_image_name(path)]
+        images += [path for path in paths if _is_image(path)]
     return sorted(images), skipped
 
 def _is_inside(path: Path, folder: Path) -> bool:
@@ -262,6 +277,12 @@ def _is_inside(path: Path, folder: Path) -> bool:
 # %% ../nbs/23_images.ipynb #1b49a848
 _most_pixels, _most_slow_pixels = 40_000_000, 2_000_000
 
+def _read_smaller(image: Image.Image, most: int) -> None:
+    "Let a decoder make a half, a quarter or an eighth of an image of more than `most` pixels"
+    width, height = image.size
+    fits = [part for part in (1, 2, 4, 8) if width * height <= most * part**2]
+    if fits and fits[0] > 1: image.draft(None, (width // fits[0], height // fits[0]))
+
 def _read_rgba(path: Path) -> Image.Image:
     "The first image of a file as RGBA; Pillow's `DecompressionBombError` if it is too large"
     with warnings.catch_warnings():
@@ -269,11 +290,13 @@ def _read_rgba(path: Path) -> Image.Image:
         with Image.open(path, formats=_formats) as image:
             is_slow = any(tile[0] in Image.DECODERS for tile in image.tile)
             most = _most_slow_pixels if is_slow else _most_pixels
+            if image.format in ("JPEG", "MPO"): _read_smaller(image, most)
             if image.width * image.height > most: raise Image.DecompressionBombError
             return _to_rgba(image)
 
 def _read_square(path: Path, *options: Any) -> np.ndarray | str:
     "The pixels (size, size, 3) of a file as a square, or the reason why there are none"
+    if not _has_image_name(path): return "its name has no ending of an image"
     if path.suffix.lower() not in _suffixes: return "format not supported"
     if os.path.exists(path) and not os.path.isfile(path): return "not a file"
     try: return np.array(_to_square(_read_rgba(path), *options))
@@ -366,7 +389,7 @@ def _label_names(folder: Path) -> list[str]:
     if len(names) < 2:
         raise ValueError(f"{folder} must hold a sub-folder of images "
                          f"for each of two labels or more, but has {len(names)}")
-    loose = [path for path in inside if _has_image_name(path) and path.name not in names]
+    loose = [path for path in inside if _is_image(path) and path.name not in names]
     skipped = dict.fromkeys(loose, "in no sub-folder, so without a label")
     text = ImageFolder(torch.empty(0), [], skipped).summary(folder)
     if loose: warn_user(f"left out of {_display_name(folder)}: {text}")
