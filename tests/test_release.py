@@ -3,7 +3,9 @@
 The files are checked against the published schemas of their kind, which check-jsonschema holds, and
 the workflows by zizmor, which needs no network for this.
 """
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,7 +51,8 @@ def commands(of: str = "") -> str:
 
 def audit(folder: Path) -> subprocess.CompletedProcess:
     "What zizmor finds above its lowest severity"
-    program = Path(sys.executable).parent/"zizmor"
+    beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    program = shutil.which("zizmor", path=beside)
     options = "--offline", "--no-progress", "--min-severity", "medium", "--no-config"
     return subprocess.run([program, *options, folder], capture_output=True, text=True)
 
