@@ -30,7 +30,6 @@ Labels = int | str | Sequence[int | str] | Tensor  # one label for all, or one f
 _shorten = Repr()
 _shorten.maxstring = _shorten.maxother = 100
 
-
 def _brief(value: Any) -> str:
     "A short text that stands for a value in a message"
     if isinstance(value, nn.Module): return f"a network ({type(value).__name__})"
@@ -45,9 +44,7 @@ def _is_truth(value: Any) -> bool:
     "Whether this is True or False, in Python, NumPy or torch"
     return isinstance(value, (bool, np.bool_)) or getattr(value, "dtype", None) == torch.bool
 
-
 _huge = 2**63 - 1  # the largest int64
-
 
 def _whole(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
     "`value` as an int; a `ValueError` unless it is a whole number in least … most"
@@ -67,6 +64,11 @@ def _whole(name: str, value: Any, least: int | None = None, most: int | None = N
 def check_counts(**counts: Any) -> None:
     "Raise a `ValueError` for the first of `counts` that is not a whole number ≥ 1"
     for name, value in counts.items(): _whole(name, value, least=1)
+
+def _check_bounds(**bounds: Any) -> None:
+    "Raise a `ValueError` for the first of `bounds` that is not a whole number ≥ 0"
+    for name, value in bounds.items():
+        if type(value) is not int or value < 0: _whole(name, value, least=0)
 
 # %% ../nbs/00_checks.ipynb #18a00013
 def _real(name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
@@ -97,12 +99,11 @@ def _wholes(name: str, values: Any, least: int, most: int | None = None) -> list
         return [_whole(f"{name}[{i}]", item, least, most) for i, item in enumerate(items)]
     raise ValueError(f"{name} must be a list of whole numbers, not {_brief(values)}")
 
-
-def _function(name: str, value: Any, wanted: str) -> None:
-    "Raise a `ValueError` unless `value` is a function, and not a class"
-    if callable(value) and not isinstance(value, type): return
+def _function(name: str, value: Any, wanted: str, count: int | None = None) -> None:
+    "Raise a `ValueError` unless `value` is a function, of `count` arguments if given; no class"
+    is_function = callable(value) and not isinstance(value, type)
+    if is_function and (count is None or _takes(value, count)): return
     raise ValueError(f"{name} must be {wanted}, not {_brief(value)}")
-
 
 def _check_size(name: str, count: int, most: int = 2**31) -> None:
     "Raise a `ValueError` if a table or a network would hold more than `most` numbers"
@@ -115,20 +116,17 @@ def _channels(**counts: Any) -> list[int]:
     "The counts as ints; a `ValueError` unless they are whole numbers in 1 … 2**20"
     return [_whole(name, value, 1, 2**20) for name, value in counts.items()]
 
-
 def _even_width(name: str, value: Any) -> int:
     "`value` as an int; a `ValueError` unless it is even and at least 4"
     [width] = _channels(**{name: value})
     if width >= 4 and width % 2 == 0: return width
     raise ValueError(f"{name} must be even and at least 4, not {width}")
 
-
 def _linear(**sizes: Any) -> nn.Linear:
     "A linear layer; a `ValueError` unless the sizes are a width in and a width out"
     d_in, d_out = _channels(**sizes)
     _check_size("the layer", d_in * d_out)
     return nn.Linear(d_in, d_out)
-
 
 def _steps(value: Any) -> int: return _whole("num_timesteps", value, 1, 10**7)
 
@@ -139,7 +137,6 @@ def _class_count(value: Any, width: int) -> int | None:
     num_classes = _whole("num_classes", value, least=1)
     _check_size("the table of labels", (num_classes + 1) * width)
     return num_classes
-
 
 def _share(name: str, value: Any) -> float:
     "`value` as a float; a `ValueError` unless it is a number of at least 0 and below 1"
@@ -162,7 +159,6 @@ def _check_divides(
     above = [str(d) for d in divisors if d > parts][:1]
     nearest = " or ".join(below + above)
     raise ValueError(f"{name}={parts} does not divide {channels} channels; {nearest} would")
-
 
 def _check_layers(layers: Sequence[Any], named: dict[str, Any]) -> None:
     "Raise a `ValueError` unless all are layers, with names that a module can have"
@@ -188,10 +184,8 @@ def _tensor(name: str, value: Any, dtype: torch.dtype | None = None) -> Tensor:
     wanted = "a tensor, an array or a list of numbers"
     raise ValueError(f"{name} must be {wanted}, not {_brief(value)}")
 
-
 def _in_dtype(x: Tensor, dtype: torch.dtype) -> Tensor:
     return x if x.dtype == dtype else x.to(dtype)  # `to` takes 1 µs even without a cast
-
 
 def _holds_whole(x: Tensor) -> bool:
     "Whether x has a dtype of whole numbers"
@@ -202,13 +196,11 @@ def _from_bytes(x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     "Bytes 0 … 255 mapped to floats in [-1, 1]"
     return x.to(dtype or torch.get_default_dtype()) / 127.5 - 1
 
-
 def _check_finite(name: str, x: Tensor) -> None:
     "Raise a `ValueError` if x holds NaN or infinity"
     if x.isfinite().all(): return
     num_bad = int((~x.isfinite()).sum())
     raise ValueError(f"{name} must be finite, but {num_bad} of {x.numel()} values are not")
-
 
 def _data(name: str, value: Any) -> Tensor:
     "`value` as a tensor of finite floats, bytes mapped to [-1, 1]; a `ValueError` if it can't be"
@@ -220,6 +212,13 @@ def _data(name: str, value: Any) -> Tensor:
     return x
 
 # %% ../nbs/00_checks.ipynb #65197c40
+def _on(device: Any, x: Tensor) -> Tensor:
+    "`x` on a device; a `ValueError` if there is no such device"
+    if isinstance(device, (str, torch.device)):
+        try: return x.to(device)
+        except (RuntimeError, AssertionError): pass  # the second where torch has no CUDA
+    raise ValueError(f"there is no device {_brief(device)}")
+
 def _empty(shape: Sequence[int], dtype: torch.dtype, device: torch.device | str) -> Tensor:
     "A tensor to fill; a `ValueError` if there is no memory for it"
     try: return torch.empty(shape, dtype=dtype, device=device)
@@ -232,11 +231,9 @@ def _check_range(low: int, high: int, least: int, num_timesteps: int) -> None:
     if not least <= wrong <= num_timesteps:
         raise ValueError(f"t must lie in {least} … {num_timesteps}, not {wrong}")
 
-
 def _is_single(t: Any) -> bool:
     "Whether this is one number, not several"
     return isinstance(t, str) or not hasattr(t, "__len__") or getattr(t, "ndim", 1) == 0
-
 
 def check_timesteps(
     t: int | Tensor,  # one time, or a LongTensor (B,)
@@ -245,6 +242,8 @@ def check_timesteps(
     least: int = 0,  # the smallest time allowed
 ) -> int | Tensor:
     "`t` as an int or a LongTensor; a `ValueError` unless it is one time or B times in least … T"
+    if not torch.compiler.is_compiling():
+        _check_bounds(batch_size=batch_size, num_timesteps=num_timesteps, least=least)
     wanted = f"an int or a LongTensor of shape ({batch_size},), one time for each sample"
     if _is_single(t):
         try: time = _whole("t", t)
@@ -270,7 +269,6 @@ def _whole_times(t: Any) -> Tensor:
     if _holds_whole(t): return t.long()
     raise ValueError(f"t must be whole numbers, one time for each sample, not {t.dtype}")
 
-
 def _falling(times: Any) -> list[int]:
     "`times` as a list of ints; empty unless they are whole numbers that fall to 0"
     try:
@@ -289,7 +287,6 @@ def _points(name: str, value: Any) -> Tensor:  # (N, 2) float32, on the CPU
     if points.dtype == torch.uint8 or not _holds_whole(points): points = _data(name, points)
     return points.detach().cpu().float()
 
-
 def _listed(name: str, values: Any) -> list[Any]:
     "The entries of any iterable; a `ValueError` if it isn't one, or is a text"
     is_list = isinstance(values, Iterable) and not isinstance(values, (str, bytes))
@@ -305,17 +302,17 @@ def check_labels(
     names: Sequence[str] = (),  # of the classes 1 … K
 ) -> Tensor:  # LongTensor (B,)
     "Labels as a LongTensor (B,); a `ValueError` unless they fit the batch and lie in 0 … K"
-    numbers = _label_numbers(labels, names)
+    _check_bounds(batch_size=batch_size, num_classes=0 if num_classes is None else num_classes)
+    numbers = _label_numbers(labels, _class_names(names))
     if not _holds_whole(numbers):
         raise ValueError(f"labels must be whole numbers, not {numbers.dtype}")
     numbers = numbers.long()
-    if numbers.ndim == 0: numbers = numbers.expand(batch_size)
+    if numbers.ndim == 0: numbers = numbers.expand(int(batch_size))
     if numbers.shape != (batch_size,):
         raise ValueError(f"labels must be one label or have shape ({batch_size},), "
                          f"one for each sample, not {tuple(numbers.shape)}")
     _check_label_range(numbers, num_classes, names)
-    return numbers.to(device or numbers.device)
-
+    return numbers if device is None else _on(device, numbers)
 
 def _check_label_range(labels: Tensor, num_classes: int | None, names: Sequence[str]) -> None:
     "Raise a `ValueError` unless all labels lie in 0 … K"
@@ -341,7 +338,6 @@ def _label_numbers(labels: Labels, names: Sequence[str]) -> Tensor:
         wanted = "whole numbers or class names"
         raise ValueError(f"labels must be {wanted}, not {_brief(labels)}") from None
 
-
 def _label_number(label: int | str, names: Sequence[str]) -> int:
     "The number of a class name; a number is returned as it is"
     if not isinstance(label, str): return label
@@ -349,6 +345,13 @@ def _label_number(label: int | str, names: Sequence[str]) -> int:
     if not names: raise ValueError(f"the classes have no names, so labels can't be {label!r}")
     raise ValueError(f"labels must be among {_list_names(names)}, not {label!r}")
 
+def _class_names(names: Any) -> Sequence[str]:
+    "`names` itself; a `ValueError` unless it is a list of different texts"
+    is_list = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
+    if not is_list: raise ValueError(f"class_names must be a list of text, not {_brief(names)}")
+    twice = [name for i, name in enumerate(names) if name in names[:i]]
+    if not twice: return names
+    raise ValueError(f"class_names must differ, but {_brief(twice[0])} occurs twice")
 
 def _list_names(names: Sequence[str]) -> str:
     "Class names with commas; of more than 24 names, only the first three and the last"
@@ -359,7 +362,6 @@ def _list_names(names: Sequence[str]) -> str:
 _wrappers = {"OptimizedModule": "_orig_mod", "DistributedDataParallel": "module",
              "DataParallel": "module"}
 
-
 def _unwrap(network: Any) -> Any:
     "The network inside `torch.compile` or a wrapper for many devices; others are returned as is"
     while type(network).__name__ in _wrappers:
@@ -369,10 +371,12 @@ def _unwrap(network: Any) -> Any:
 # %% ../nbs/00_checks.ipynb #3f54d207
 def takes_labels(network: Callable) -> bool:
     "Whether `network` can be called as (x, t, labels), as far as its signature shows"
-    network = _unwrap(network)
-    if getattr(network, "num_classes", 0) is None: return False
-    function = getattr(network, "forward", network)
-    try: signature(function).bind(0, 0, 0)
+    return getattr(_unwrap(network), "num_classes", 0) is not None and _takes(network, 3)
+
+def _takes(function: Callable, count: int) -> bool:
+    "Whether it can be called with `count` arguments, as far as its signature shows"
+    network = _unwrap(function)
+    try: signature(getattr(network, "forward", network)).bind(*range(count))
     except TypeError: return False
     except ValueError: pass  # a builtin without a signature
     return True
@@ -395,7 +399,6 @@ def _weights_dtype(network: Any) -> torch.dtype:
     floats = (p.dtype for p in network.parameters() if p.is_floating_point())
     return next(floats, torch.get_default_dtype())
 
-
 def _check_generator(generator: Any, device: torch.device | str) -> None:
     "Raise a `ValueError` unless `generator` is None or a generator of this device"
     if generator is None: return
@@ -414,7 +417,6 @@ def _as_input(x: Any, network: nn.Module) -> Tensor:
     given = _tensor("x", x)
     weight = next(network.parameters(), given)
     return given.to(weight) if given.is_floating_point() else given
-
 
 def _check_kind(name: str, x: Any, weight: Tensor) -> None:
     "Raise a `ValueError` unless x holds floats of the weight's dtype, on the weight's device"
@@ -435,7 +437,6 @@ def _check_kind(name: str, x: Any, weight: Tensor) -> None:
 # %% ../nbs/00_checks.ipynb #7c1f00d4
 _refused = RuntimeError, TypeError, AttributeError, IndexError, ValueError  # what torch raises
 
-
 def _check_input(name: str, x: Any, layer: nn.Linear | nn.Conv2d) -> None:
     "Raise a `ValueError` if x has a shape, a dtype or a device that the layer doesn't take"
     _check_kind(name, x, layer.weight)
@@ -450,7 +451,6 @@ def _check_side(side: int, multiple: int) -> None:
     nearest = [str(fit) for fit in (below, below + multiple) if fit > 0]
     raise ValueError(f"the sides of x must be multiples of {multiple}, not {side}: "
                      f"{' or '.join(nearest)} would fit")
-
 
 def _check_images(
     x: Tensor,  # must be (B, in_channels, H, W)

@@ -7,7 +7,6 @@ __all__ = ['guide', 'randomly_set_unconditioned', 'autoguide', 'cycle_labels']
 
 # %% ../nbs/03_guidance.ipynb #3b2653be
 from collections.abc import Callable, Iterable, Sequence
-from inspect import signature
 from itertools import cycle, islice
 from operator import attrgetter
 from typing import Any
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from denoising_diffusion.checks import (
     _brief, _check_generator, check_labels, _evaluating, _holds_whole, _in_dtype, _is_single,
-    _real, takes_labels, _tensor, _unwrap, _whole,
+    _real, _takes, takes_labels, _tensor, _unwrap, _whole,
 )
 from .diffusion import _check_output
 
@@ -50,15 +49,6 @@ def _check_model(name: str, model: Any) -> None:
     if callable(model) and not isinstance(model, type) and has_forward: return
     wanted = "a network or a function of (x, t)"
     raise ValueError(f"{name} must be {wanted}, not {_brief(model)}")
-
-
-def _takes(function: Callable, count: int) -> bool:
-    "Whether it can be called with `count` arguments, as far as its signature shows"
-    network = _unwrap(function)
-    try: signature(getattr(network, "forward", network)).bind(*range(count))
-    except TypeError: return False
-    except ValueError: pass  # a builtin without a signature
-    return True
 
 
 def _check_takes_two(model: Callable) -> None:
