@@ -328,7 +328,8 @@ def page_of(path: Path) -> str:
 def source_cells(original: dict, names: list[str], shown: list[dict]) -> list[dict]:
     "The folded code of an exported cell, unless what is shown is all of it"
     if shown and not names: return []
-    summary = "Source" if shown else f"Source of {(names or ['the constants'])[0]}"
+    main = [name for name in names if "." not in name or len(names) == 1] or ["constants"]
+    summary = "Source" if shown else f"Source of {', '.join(main)}"
     return [folded(plain_source(original), original["id"], summary)]
 
 
@@ -366,6 +367,7 @@ def mend(path: Path, shown: dict[str, Shown]) -> None:
         if name: cells[i] = doc_cell(cell, name, links)
         elif cell["cell_type"] == "markdown": cell["source"] = links.mend(cell["source"])
         else: fold(cell)
+    for cell in cells: cell["source"] = cell["source"].splitlines(keepends=True)  # for Quarto
     nb["cells"], nb["metadata"]["mended"] = cells, True
     path.write_text(json.dumps(nb, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
