@@ -1,5 +1,6 @@
-"""The pages of the site, as far as they go without Quarto, made by tools/docs.py."""
+"""The structure of the site's pages, as tools/docs.py makes them: none is rendered by Quarto."""
 import importlib
+import json
 import re
 import shutil
 import subprocess
@@ -97,13 +98,13 @@ def test_home_page(page, readme_tool):
 
 
 def test_light_and_dark():
-    "Both themes are the default one, which fetches nothing; the dark one changes its colors only"
+    "Both themes are the default one, which fetches nothing, in other colors"
     settings = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))
     theme = settings["format"]["html"]["theme"]
-    assert theme == dict(light="default", dark="dark.scss")
-    dark, styles = ((ROOT/"nbs"/name).read_text(encoding="utf-8")
-                    for name in ("dark.scss", "styles.css"))
-    assert not re.search(r"url\(|@import|@font-face|font-family", dark + styles)
+    assert theme == dict(light="light.scss", dark="dark.scss")
+    texts = [(ROOT/"nbs"/name).read_text(encoding="utf-8")
+             for name in ("light.scss", "dark.scss", "styles.css")]
+    assert not re.search(r"url\(|@import|@font-face|font-family", "".join(texts))
 
 
 def test_the_dark_theme_sets_every_color_that_the_styles_use():
@@ -123,7 +124,10 @@ def test_quarto_runs_the_check_of_what_it_made(tools):
     "From _proc/, where nbdev calls it"
     settings = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))
     scripts = [(ROOT/"_proc"/script).resolve() for script in settings["project"]["post-render"]]
-    assert scripts == [ROOT/"tools"/"finish.py", ROOT/"tools"/"offline.py"]
+    names = "finish", "search", "offline"
+    assert scripts == [ROOT/"tools"/f"{name}.py" for name in names]
+    first = ROOT/"_proc"/settings["project"]["pre-render"]
+    assert first.resolve() == ROOT/"tools"/"pages.py"
 
 
 def test_offline(tools, tmp_path):
@@ -157,17 +161,158 @@ def test_faults(tools, tmp_path):
     "Each of them is found"
     faults = tools("docs").faults
     head = '<meta name="description" content="what for"><img src="a.png" alt="a picture">'
-    whole = head + '<a href="b.html#c">' + "words " * 200
+    whole = head + '<h2 id="d"><a href="b.html#c"><a href="#d">' + "words " * 200
     (tmp_path/"a.png").touch()
-    def check(html): return faults(html, tmp_path, {"b.html": ""})
+    def check(html): return faults(html, tmp_path, {"b.html": ["c"]})
 
     assert check(whole) == []
     assert check(whole.replace("words ", "")) == ["the page is empty"]
     assert check(whole.replace('"a.png"', '"gone.png"')) == ["there is no image gone.png"]
     assert check(whole.replace(' alt="a picture"', "")) == ["an image has no alt text: a.png"]
     assert check(whole.replace("b.html", "gone.html")) == ["a link leads nowhere: gone.html"]
+    assert check(whole.replace("html#c", "html#e")) == ["a link leads nowhere: b.html#e"]
+    assert check(whole.replace('"#d"', '"#e"')) == ["a link leads nowhere: #e"]
+    assert check(whole + '<h3 id="d">') == ["two headings have the anchor d"]
     assert check(whole.replace("what for", "")) == ["there is no line under the title"]
     assert check(whole + '<script src="https://a.example/b.js">') == ["it fetches https://a.example/b.js"]
+
+
+def test_anchors_are_those_of_pandoc(tools):
+    identifier = tools("docs").identifier
+    examples = {"How to read a notebook": "how-to-read-a-notebook", "3. Noise & <em>data</em>":
+                "noise-data", "<code>p_sample</code>: one step": "p_sample-one-step",
+                "EMA.swap": "ema.swap", "x&#770; at <code>t</code>?": "x-at-t", "1 + 2": "section"}
+    assert {text: identifier(text) for text in examples} == examples
+
+
+# What becomes of the exported code
+
+def names_of(tools, name):
+    "The public names of a notebook"
+    module = tools("pages").module_name(f"{name}.ipynb")
+    return importlib.import_module(f"denoising_diffusion.{module}").__all__ if module else []
+
+
+@each
+def test_every_public_name_is_documented_once(page, tools, name):
+    html = page(name)
+    heads = {found: html.count(f'<h3 id="{found.lower()}">{found}</h3>')
+             for found in names_of(tools, name)}
+    assert [found for found, times in heads.items() if times != 1] == []
+
+
+@each
+def test_signatures_are_whole_and_plain(page, tools, name):
+    "No fields are missing, no name is of a notebook, and no comment holds a link or a backtick"
+    block = r'<h3 id="[^"]+">[\w.]+</h3>\s*<div class="highlight">(.*?)</div>'
+    blocks = re.findall(block, page(name), flags=re.S)
+    assert len(blocks) >= len(names_of(tools, name))
+    texts = [re.sub(r"<[^>]+>", "", block) for block in blocks]
+    wrong = re.compile(r"__main__|\*args, \*\*kwargs|`|\]\(|NoneType|<locals>")
+    assert [text for text in texts if wrong.search(text)] == []
+
+
+@each
+def test_tests_and_plots_are_folded(tools, made, name):
+    "And a folded cell says what is in it"
+    pages = tools("pages")
+    cells = read_nb(ROOT/"_proc"/f"{name}.ipynb")["cells"]
+    long = [c for c in cells if c["cell_type"] == "code"
+            and len(pages.plain_source(c).splitlines()) > pages.MOST]
+    plots = [c for c in long if pages.has_picture(c)]
+    assert [c["source"] for c in plots if not re.search("code-fold: true|echo: false",
+                                                        c["source"])] == []
+    tests = [c for c in long if not c["outputs"] and re.search(r"^(test_|assert )", c["source"],
+                                                               flags=re.M)]
+    assert [c["source"] for c in tests if "code-summary" not in c["source"]] == []
+
+
+def test_a_signature_says_what_the_source_says(tools):
+    "Fields of classes, options passed on, defaults, and comments; on one line where it fits"
+    head_of = tools("pages").head_of
+    level = """class Level(NamedTuple):
+    signal: float | Tensor  # √ᾱ_t
+    noise: float | Tensor  # √(1 − ᾱ_t)"""
+    assert head_of("Level", "diffusion") == level
+    assert "@dataclass\nclass Match:\n    distance: Tensor  # (N,)" in head_of("Match", "metrics")
+    assert head_of("warn_user", "checks") == "def warn_user(message: str) -> None"
+    assert head_of("EMA.swap", "checkpoints") == "def swap() -> None"
+    assert head_of("GaussianDiffusion.device", "diffusion").startswith("@property\ndef device()")
+    conditioned = head_of("UNetConditioned", "unet")
+    assert conditioned.startswith("class UNetConditioned(\n    in_channels: int,  # channels")
+    assert "\n    dropout: float = 0.0,  # share of" in conditioned  # an option of UNet
+    process = head_of("reverse_process", "sampling")
+    assert "Callable[..., Any] | str = ddpm_rule,  # a rule such as ddim_rule(), or" in process
+
+
+def test_links_lead_to_pages_or_to_sources(tools):
+    pages = tools("pages")
+    shown = {"Step": pages.Shown("sampling.html", "step"), "up": pages.Shown("blocks.html", "up"),
+             "samplers": pages.Shown("samplers.html", "samplers")}
+    links = pages.Links("sampling.html", "sampling", shown)
+    def nbdev(name): return f"[`{name}`](https://denoising-diffusion.github.io/any.html#{name})"
+
+    assert links.mend(nbdev("Step")) == "[`Step`](#step)"
+    assert links.mend(nbdev("up")) == "[`up`](blocks.html#up)"
+    assert links.mend("`samplers` by name") == "[`samplers`](samplers.html#samplers) by name"
+    assert links.mend(nbdev("_move")) == "`_move`"  # its code is on the page
+    assert re.search(r"/checks\.py#L\d+\)$", links.mend(nbdev("_brief")))
+    assert links.mend("[`here`](other.ipynb)") == "[`here`](other.ipynb)"
+    assert links.docstring("From `up`: `Step` * 2", {"up"}) == r"From `up`: [`Step`](#step) \* 2"
+
+
+def test_the_code_of_a_notebook_is_folded_where_it_stands(tools):
+    "After what documents it; what is private has no other place"
+    pages = tools("pages")
+    def cell(id, source, kind="code"):
+        return dict(cell_type=kind, id=id, source=source, outputs=[], metadata={})
+
+    both = cell("b", "#| export\ndef first(): pass\n\n\ndef second(): pass")
+    private = cell("d", "#| export\ndef _own(): pass")
+    text, example = cell("a", "text", "markdown"), cell("c", "first()")
+    docs = [cell("y", "show_doc(second)"), cell("z", "show_doc(first)")]
+    head = [cell("h", "---", "raw"), cell("w", "<!-- -->", "markdown")]
+    links = pages.Links("page.html", "", {})
+    made = pages.with_sources([*head, text, *docs, example], [text, both, example, private], links)
+    assert [c["id"] for c in made] == ["h", "w", "a", "z", "y", "b", "c", "d"]
+    summaries = [re.search('summary: "(.*)"', c["source"])[1] for c in made if c["id"] in "bd"]
+    assert summaries == ["Source", "Source of _own"]
+
+
+def test_no_link_reads_as_the_name_of_a_file():
+    texts = {path.name: path.read_text(encoding="utf-8") for path in (ROOT/"nbs").glob("*.ipynb")}
+    found = {name: re.findall(r"\[`?\d\d_\w+`?\]\([^)]*\)", text) for name, text in texts.items()}
+    assert {name: links for name, links in found.items() if links} == {}
+
+
+def test_no_notebook_depends_on_the_folder_one_stands_in():
+    "None looks for modules in a folder that is given by its name alone"
+    named = re.compile(r"sys\.path\W\w+\([^)]*?\\?[\"']\.")
+    assert named.search('sys.path.append(\\"../tools\\")')
+    assert [path.name for path in (ROOT/"nbs").glob("*.ipynb")
+            if named.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_the_index_of_names_is_current(tools):
+    names = tools("names")
+    assert (ROOT/"nbs"/"api.ipynb").read_text(encoding="utf-8") == names.notebook()
+    listed = re.findall(r"^- \[(\w+)\]", "\n".join(names.cells()), flags=re.M)
+    assert len(listed) == len(set(listed)) > 100
+    assert [line for line in "\n".join(names.cells()).splitlines()
+            if line[:2] == "- " and not re.search(r"\): .+", line)] == []
+
+
+def test_the_search_finds_definitions_first(tools, made, tmp_path):
+    old = [dict(objectID="sampling.html", href="sampling.html", title="Sampling", section="",
+                text="p_sample", crumbs=["Mathematics", "Sampling"])]
+    (tmp_path/"search.json").write_text(json.dumps(old), encoding="utf-8")
+    for _ in range(2): tools("search").main(tmp_path)
+    *new, last = json.loads((tmp_path/"search.json").read_text(encoding="utf-8"))
+    assert last == old[0]
+    found, = (entry for entry in new if entry["section"] == "p_sample")
+    assert found["href"] == "sampling.html#p_sample" and found["crumbs"] == old[0]["crumbs"]
+    assert found["text"].startswith("One DDPM step, t to t − 1")
+    assert "def p_sample(" in found["text"]
 
 
 # The first cell, and the link to Colab
@@ -342,9 +487,9 @@ SEEN = {
     "": "",
     UNREADABLE: "serious color-contrast, 1 times: p",
     '<pre style="overflow: hidden; width: 9em">a line of code, too long</pre>':
-        "text is cut off: a line of code, too long",
+        "text is cut off, 1 times: a line of code, too long",
     '<pre style="overflow: auto; width: 9em">a line of code, too long</pre>':
-        "text is cut off: a line of code, too long",
+        "text is cut off, 1 times: a line of code, too long",
     '<div class="cell-output"><pre tabindex="0" style="overflow: auto; width: 9em">'
     "an output, too long</pre></div>": "",
     '<p style="width: 500px">wide</p>': "the page scrolls sideways by",

@@ -29,11 +29,8 @@ CUT = """() => [...document.querySelectorAll("pre")].filter(block => {
     const isOutput = block.closest(".cell-output");
     const scrolls = ["auto", "scroll"].includes(getComputedStyle(block).overflowX);
     return block.scrollWidth > block.clientWidth + 1 && !(isOutput && scrolls);
-  }).map(block => "text is cut off: " + block.textContent.trim().slice(0, 50))"""
-SIDEWAYS = """() => {
-  const page = document.scrollingElement, more = page.scrollWidth - innerWidth;
-  return more > 1 ? [`the page scrolls sideways by ${more} pixels`] : [];
-}"""
+  }).map(block => block.textContent.trim().split("\\n")[0].slice(0, 50))"""
+SIDEWAYS = "() => document.scrollingElement.scrollWidth - innerWidth"
 AXE = """async () => (await axe.run({resultTypes: ["violations"]})).violations
   .map(({id, impact, nodes}) => ({id, impact, where: nodes.map(node => node.target.join(" "))}))"""
 
@@ -85,16 +82,23 @@ def violations(page, script: str) -> list[str]:
             f"{'; '.join(each['where'][:3])}" for each in found]
 
 
+def misfits(page) -> list[str]:
+    "What is too wide for the window, in words"
+    cut, sideways = page.evaluate(CUT), page.evaluate(SIDEWAYS)
+    found = [f"text is cut off, {len(cut)} times: {'; '.join(cut[:3])}"] if cut else []
+    return [*found, f"the page scrolls sideways by {sideways} pixels"] if sideways > 1 else found
+
+
 def examine(page, script: str) -> list[str]:
     "All that is wrong with an open page"
-    widths = [fault for check in (CUT, SIDEWAYS) for fault in page.evaluate(check)]
-    return [*widths, *violations(page, script)]
+    return [*misfits(page), *violations(page, script)]
 
 
 def visit(browser, url: str, width: int, scheme: str, script: str, shot: Path | None = None):
     "Open a page at a width and in a color scheme, and return what is wrong with it"
     size = dict(width=width, height=900)
     page = browser.new_page(viewport=size, color_scheme=scheme, bypass_csp=True)
+    page.set_default_timeout(180_000)  # milliseconds: long pages on a busy machine
     try:
         page.goto(url, wait_until="load")
         page.wait_for_timeout(200)  # what scripts still move
@@ -113,7 +117,7 @@ def main(
 ):
     "Name all that is wrong with the pages of a folder, at two widths, in light and dark"
     script = axe.read_text(encoding="utf-8") if axe else read_axe()
-    names = sorted(path.stem for path in folder.glob(f"*{only}*.html"))
+    names = sorted(path.stem for path in folder.glob("*.html") if only in path.stem)
     if not names: raise SystemExit(f"there are no pages in {folder}")
     if shots: shots.mkdir(parents=True, exist_ok=True)
     prefix = urlsplit(read_url(Path(__file__).parent.parent/"nbs")).path.rstrip("/") + "/"

@@ -3,9 +3,9 @@
     python tools/offline.py _docs
 
 Quarto runs this after each render, by `post-render` in _quarto.yml. Into a page with any HTML among
-its outputs it puts RequireJS and jQuery from a CDN, for widgets that want them. Ours bring along
-all they need, so these tags are taken out. Whatever else a page or a style sheet would fetch is an
-error.
+its outputs it puts RequireJS, jQuery and the loader of ipywidgets from a CDN, for widgets that want
+them. Films bring along all they need, and widgets need a kernel, so these tags are taken out.
+Whatever else a page or a style sheet would fetch is an error.
 """
 import os
 import re
@@ -15,7 +15,7 @@ from pathlib import Path
 from fastcore.script import Param, call_parse
 
 _loaders = re.compile(
-    r'<script[^>]*\bsrc="https?://[^"]*/(?:require|jquery)(?:\.min)?\.js"[^>]*>\s*</script>\s*'
+    r'<script[^>]*\bsrc="https?://[^"]*/(?:require|jquery|embed-amd)(?:\.min)?\.js"[^>]*>\s*</script>\s*'
     r"|<script[^>]*>\s*define\('jquery'.*?</script>\s*", re.S)
 _outside = re.compile(r"\s*(?:https?:)?//")
 _in_css = re.compile(r"""(?:url\(\s*["']?|@import\s+["'])((?:https?:)?//[^"')\s]+)""")
@@ -63,7 +63,7 @@ def fetches(html: str) -> list[str]:
 
 
 def take_out_loaders(html: str) -> str:
-    "`html` without the tags by which Quarto loads RequireJS and jQuery"
+    "`html` without the tags by which Quarto loads RequireJS, jQuery and ipywidgets"
     return _loaders.sub("", html)
 
 

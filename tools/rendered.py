@@ -100,8 +100,9 @@ def preview_faults(site: Site, page: Path) -> list[str]:
     if count != 1: return [f"it has {count} previews"]
     faults = [] if said.get("og:image:alt") else ["its preview has no alt text"]
     address = said["og:image"]
-    if not address.startswith(f"{site.url}/"): return [*faults, f"its preview is {address[:60]}"]
-    file = site.folder/address[len(site.url) + 1:]
+    name = address.removeprefix(f"{site.url}/")
+    if not re.fullmatch(r"[\w./-]+", name): return [*faults, f"its preview is {name[:60]}"]
+    file = site.folder/name
     if not file.is_file(): return [*faults, f"there is no preview {file.name}"]
     size = file.stat().st_size
     return faults if size <= PREVIEW_BYTES else [*faults, f"its preview has {size:,} bytes"]
