@@ -121,10 +121,13 @@ def test_all_promised_versions_of_python_are_tested():
     assert {entry["archive"] for entry in archives} == {"whl", "tar.gz"}
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
-def test_the_oldest_python_is_named(name):
-    text = (ROOT/name).read_text(encoding="utf-8")
-    assert f"Python {settings['min_python']} or later" in text
+def test_the_oldest_python_is_the_same_everywhere():
+    oldest = settings["min_python"]
+    in_words = f"Python {oldest} or later"
+    said = {"README.md": in_words, "CONTRIBUTING.md": in_words,
+            ".ci/run": f"({oldest.replace('.', ', ')})",
+            "ruff.toml": f'target-version = "py{oldest.replace(".", "")}"'}
+    for name, words in said.items(): assert words in (ROOT/name).read_text(encoding="utf-8"), name
 
 
 def test_programs_and_files_of_the_workflows_exist():
