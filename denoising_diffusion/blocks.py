@@ -50,7 +50,8 @@ class SinusoidalPositionEmbedding(nn.Module):
         self.num_timesteps = _steps(num_timesteps)
         self.dim = _even_width("dim", dim)
         table = _position_table(self.num_timesteps + 1, self.dim)
-        self.register_buffer("table", table.float(), persistent=False)
+        dtype = torch.get_default_dtype()  # as the weights of the layers
+        self.register_buffer("table", table.to(dtype), persistent=False)
 
     def forward(
         self,

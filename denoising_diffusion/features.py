@@ -123,7 +123,7 @@ def _random_views(
     "Mirror, move, turn, zoom and tint each image at random, by torch's global generator"
     n = len(x)
     def draw(most: float, *shape: int) -> Tensor:
-        return (torch.rand(n, *shape, device=x.device) * 2 - 1) * most
+        return (torch.rand(n, *shape, dtype=x.dtype, device=x.device) * 2 - 1) * most
     size = draw(zoom).exp()
     angle = draw(turn)
     flip = draw(1).sign()
@@ -218,8 +218,8 @@ def train_encoder(
         return _nt_xent(z1, z2, None if groups is None else groups[i])
     with torch.random.fork_rng([]):
         torch.default_generator.manual_seed(seed)  # leaves other devices alone
-        encoder = Encoder(num_features)
-        head = _head(num_features)
+        encoder = Encoder(num_features).float()  # whatever torch's default is
+        head = _head(num_features).float()
         parameters = [*encoder.parameters(), *head.parameters()]
         fit(parameters, loss_of, len(x), num_epochs=epochs, batch_size=batch_size, lr=lr,
             optimizer=_AdamW, least=min(32, batch_size), desc="encoder", progress=progress)

@@ -261,7 +261,7 @@ def _train_lenet(
     def loss_of(i: Tensor) -> Tensor: return F.cross_entropy(lenet(_moved(x[i], 2)), y[i])
     with torch.random.fork_rng([]):
         torch.default_generator.manual_seed(seed)  # leaves other devices alone
-        lenet = LeNet5(num_classes or int(y.max()) + 1)
+        lenet = LeNet5(num_classes or int(y.max()) + 1).float()
         fit(lenet.parameters(), loss_of, len(x), num_epochs=epochs, batch_size=batch_size,
             lr=lr, desc="LeNet", progress=progress)
     if not all(p.isfinite().all() for p in lenet.parameters()):
