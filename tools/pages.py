@@ -85,8 +85,10 @@ def modules() -> list[str]:
 
 def stub_of(name: str, module: str) -> ast.stmt:
     "The stub of a name; that of a method stands in its class, which may be of another module"
-    homes = [module, *modules()]
-    return next(d[name] for d in (definitions(home, ".pyi") for home in homes) if name in d)
+    stubs = [definitions(home, ".pyi") for home in [module, *modules()]]
+    found = next((stub[name] for stub in stubs if name in stub), None)
+    if found is None: raise SystemExit(f"no stub has {name}: export, then run tools/stubs.py")
+    return found
 
 
 def runtime(name: str, module: str):
