@@ -10,8 +10,11 @@ import errno
 import hashlib
 import json
 import os
+import platform
+import re
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -19,7 +22,7 @@ from importlib import resources
 from math import isfinite
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import torch
@@ -34,11 +37,18 @@ _kinds = {stat.S_IFDIR: "a folder", stat.S_IFCHR: "a device", stat.S_IFBLK: "a d
 
 def _as_path(name: str, value: Any, what: str = "a file") -> Path:
     "`value` as a path, with ~ replaced; a `ValueError` if it is none"
-    if isinstance(value, (str, Path)):
+    if isinstance(value, (str, Path)) and value != "":
         with suppress(ValueError, RuntimeError):  # letters that no file name has; an unknown ~user
             path = Path(value).expanduser()
             if b"\0" not in os.fsencode(path): return path
     raise ValueError(f"{name} must be the path of {what}, not {_brief(value)}")
+
+
+def _as_utf8(text: str) -> str:
+    "The text of a file name; bytes in it that are no UTF-8 become escapes such as \\xe9"
+    with suppress(UnicodeEncodeError):
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _file_status(path: Path) -> os.stat_result | None:
@@ -50,6 +60,11 @@ def _file_status(path: Path) -> os.stat_result | None:
     raise ValueError(f"{path} must be a file, but it is {kind}")
 
 # %% ../nbs/20_files.ipynb #c75a9320
+_host = hashlib.sha256(platform.node().encode(errors="replace")).hexdigest()[:6]
+_run = token_hex(4)  # after a restart, another process may have the same number
+_part_name = re.compile(r"\.part-\w+-(\w+)-(\d+)-(\w+)-\w+(\..*)?", re.S)
+
+
 def _part_prefix(target: Path) -> str:
     "How the names of all temporary files of `target` start"
     return f".part-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:8]}-"
@@ -58,7 +73,8 @@ def _part_prefix(target: Path) -> str:
 def _temporary_for(target: Path) -> Path:
     "A new path in the same folder, with the same suffix if that is short"
     suffix = target.suffix if len(target.suffix) <= 16 else ""
-    return target.with_name(_part_prefix(target) + token_hex(6) + suffix)
+    writer = f"{_host}-{os.getpid()}-{_run}-{token_hex(4)}"
+    return target.with_name(_part_prefix(target) + writer + suffix)
 
 
 def _write_temporary(
@@ -71,16 +87,35 @@ def _write_temporary(
     with open(temporary, "rb+") as file: os.fsync(file.fileno())
     if status: os.chmod(temporary, stat.S_IMODE(status.st_mode))
 
-
+# %% ../nbs/20_files.ipynb #467265e6
 def _remove(path: Path) -> None:
     "Delete a file if it is there and can be deleted"
     with suppress(OSError): path.unlink()
 
 
+def _lives(process: int, run: str) -> bool:
+    "Whether the process of this number and run may still be there"
+    if process == os.getpid(): return run == _run
+    if sys.platform == "win32": return True  # where os.kill would stop it
+    try: os.kill(process, 0)  # sends no signal
+    except ProcessLookupError: return False
+    except (OSError, OverflowError): return True  # that of another user
+    return True
+
+
+def _is_leftover(temporary: Path) -> bool:
+    "Whether a temporary file is older than a day, or its process no longer lives"
+    with suppress(OSError):
+        if time.time() - temporary.stat().st_mtime > 24 * 3600: return True
+    found = _part_name.fullmatch(temporary.name)
+    return bool(found) and found[1] == _host and not _lives(int(found[2]), found[3])
+
+
 def _remove_leftovers(path: Path) -> None:
-    "Delete temporary files of `path` that killed processes left behind; nobody may write it now"
-    target = path.resolve()
-    for leftover in target.parent.glob(f"{_part_prefix(target)}*"): _remove(leftover)
+    "Delete temporary files of `path` that killed processes left behind"
+    target = Path(os.path.realpath(path))
+    for part in target.parent.glob(f"{_part_prefix(target)}*"):
+        if _is_leftover(part): _remove(part)
 
 # %% ../nbs/20_files.ipynb #b8ce4e95
 def write_file(
@@ -93,7 +128,7 @@ def write_file(
     if not callable(write):
         raise ValueError(f"write must be a function that takes a path, not {_brief(write)}")
     try:
-        status, target = _file_status(path), path.resolve()
+        status, target = _file_status(path), Path(os.path.realpath(path))
         temporary = _temporary_for(target)
         try:
             _write_temporary(temporary, write, status)
@@ -159,12 +194,15 @@ def _lock_path(target: str) -> Path:
 @contextmanager
 def _locked(path: str | Path) -> Iterator[None]:
     "A `with` block in which nobody else may lock `path`; a `ValueError` if somebody has it locked"
-    target, process, mine = os.path.realpath(_as_path("path", path)), os.getpid(), object()
-    busy = ValueError(f"another process is writing {path}: wait for it, or name another file")
-    if _writers.setdefault((process, target), mine) is not mine: raise busy
+    path, process, mine = _as_path("path", path), os.getpid(), object()
+    try: target = os.path.realpath(path)
+    except OSError: raise ValueError(f"{path} can't be written: the current folder is gone") from None
+    busy = f"writing {path}: wait for it, or name another file"
+    if _writers.setdefault((process, target), mine) is not mine:
+        raise ValueError(f"this process is already {busy}")
     lock = _lock_path(target)
     try:
-        try: descriptor = _open_lock(lock, busy)
+        try: descriptor = _open_lock(lock, ValueError(f"another process is {busy}"))
         except OSError as error:
             raise ValueError(f"{path} can't be written: {error.strerror or error}") from None
         try:
@@ -175,19 +213,21 @@ def _locked(path: str | Path) -> Iterator[None]:
     finally: del _writers[process, target]
 
 # %% ../nbs/20_files.ipynb #d8b616c2
-_most_levels, _largest_whole = 20, 2**64  # of what a card holds
+_most_levels, _most_values, _largest_whole = 20, 300_000, 2**64  # of what a card holds
 
 
-def _plain_value(name: str, value: Any, level: int = 0) -> Any:
+def _plain_value(name: str, value: Any, level: int = 0, left: Iterator[int] | None = None) -> Any:
     "`value` as JSON gives it back; a `ValueError` that names the entry if it is no plain value"
     if level > _most_levels: raise ValueError(f"{name} is nested more than {_most_levels} deep")
+    left = left or iter(range(_most_values))  # a small list may hold another very often
+    if next(left, None) is None: raise ValueError(f"{name} is one of too many values")
     if isinstance(value, (np.generic, np.ndarray, Tensor)) and value.ndim == 0: value = value.item()
     if isinstance(value, dict):
         for key in value: _check_text(f"a name in {name}", key)
-        return {str(key): _plain_value(f"{name}.{key}", item, level + 1)
+        return {str(key): _plain_value(f"{name}.{key}", item, level + 1, left)
                 for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain_value(f"{name}[{i}]", item, level + 1) for i, item in enumerate(value)]
+        return [_plain_value(f"{name}[{i}]", item, level + 1, left) for i, item in enumerate(value)]
     if value is None or isinstance(value, bool): return value
     if isinstance(value, int) and abs(value) < _largest_whole: return int(value)
     if isinstance(value, float) and isfinite(value): return float(value)
@@ -298,29 +338,59 @@ def open_tensors(
 ) -> Iterator[tuple[dict[str, Tensor], Any]]:  # tensors by name, and the card
     "Read a file of `write_tensors`; errors here or inside the `with` become a `ValueError`"
     path = _as_path("path", path)
-    content = _read_bytes(path)
+    wrong = f"is damaged, or was not written by `{writer}`"
+    content = _read_bytes(path, _check_size, wrong)
     try:
         tensors, card, sums = _decode(content, kind)
         with torch.random.fork_rng(devices=[]), torch.device("cpu"): yield tensors, card
         # Only now, because a wrong entry of the card has a message of its own
         if sums: _check_sum("card", sums["sha256_card"], _sum_card(card))
     except _damages as e:
-        why = f"it has no {e}" if isinstance(e, KeyError) else e
-        raise ValueError(f"{path} is damaged, or was not written by `{writer}`: {why}") from e
+        raise ValueError(f"{path} {wrong}: {_why(e)}") from e
     if not sums:
         warn_user(f"{path} has no checksum, so damage can't be noticed: write it again")
+
+# %% ../nbs/20_files.ipynb #58b20e1d
+_largest_file = 32 * 2**30  # bytes; the largest that is read
+_Check = Callable[[BinaryIO, int], None]  # (file, its size); raises an error if it is damaged
+
+
+def _why(error: BaseException) -> str:
+    return f"it has no {error}" if isinstance(error, KeyError) else str(error)
+
+
+def _read_whole(path: Path, check: _Check, wrong: str) -> bytes:
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > _largest_file:
+            raise ValueError(f"{path} has {size:,} bytes, more than {_largest_file:,}")
+        try: check(file, size)
+        except _damages as e: raise ValueError(f"{path} {wrong}: {_why(e)}") from e
+        file.seek(0)
+        return file.read(size)
+
+
+def _read_bytes(path: Path, check: _Check, wrong: str) -> bytes:
+    "The bytes of a file that passes `check`; a `ValueError` if it can't be read, or is `wrong`"
+    try:
+        if _file_status(path): return _read_whole(path, check, wrong)
+    except OSError as e: raise ValueError(f"{path} can't be read: {e.strerror or e}") from e
+    except MemoryError as e: raise ValueError(f"{path} is too large for the memory") from e
+    raise ValueError(f"there is no file {path}")
+
+
+def _check_size(file: BinaryIO, size: int) -> None:
+    "Raise an error unless the header of a safetensors file is whole and fits the file's size"
+    start = file.read(8)
+    start += file.read(min(int.from_bytes(start, "little"), _longest_header))
+    header, _ = _split(start)
+    parts = [part for name, part in header.items() if name != "__metadata__"]
+    whole = len(start) + max((part["data_offsets"][1] for part in parts), default=0)
+    if size != whole: raise ValueError(f"it has {size:,} bytes, but its header asks for {whole:,}")
 
 # %% ../nbs/20_files.ipynb #b6857260
 _damages = (LookupError, RuntimeError, OSError, ValueError, TypeError, ArithmeticError,
             AttributeError)  # of what a damaged file leads to
-
-
-def _read_bytes(path: Path) -> bytes:
-    "The bytes of a file; a `ValueError` if it can't be read"
-    try:
-        if _file_status(path): return path.read_bytes()
-    except OSError as e: raise ValueError(f"{path} can't be read: {e.strerror or e}") from e
-    raise ValueError(f"there is no file {path}")
 
 
 def _decode(content: bytes, kind: str) -> tuple[dict[str, Tensor], Any, dict[str, str]]:

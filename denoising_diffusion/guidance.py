@@ -42,6 +42,13 @@ class _Evaluator:
         return _check_output(output, x)
 
 # %% ../nbs/03_guidance.ipynb #c5aaa864
+def _check_scale(name: str, value: Any) -> float:
+    "`value` as a float; a `ValueError` unless it lies in -100 … 100, which is far more than helps"
+    scale = _real(name, value)
+    if abs(scale) <= 100: return scale
+    raise ValueError(f"{name} must lie in -100 … 100, not {_brief(value)}")
+
+
 def _check_model(name: str, model: Any) -> None:
     "Raise a `ValueError` unless `model` is a network or a function"
     forward = getattr(model, "forward", None)
@@ -65,7 +72,7 @@ def guide(
 ) -> Callable[[Tensor, Tensor], Tensor]:  # (x, t) -> its prediction, a tensor shaped like x
     "A denoiser of x and t: `model` under classifier-free guidance (arXiv 2207.12598)"
     _check_model("model", model)
-    scale = _real("scale", scale)
+    scale = _check_scale("scale", scale)
     if labels is not None and takes_labels(model):
         number = 1 if _is_single(labels) else len(labels)
         labels = check_labels(labels, number, getattr(_unwrap(model), "num_classes", None))
@@ -142,7 +149,7 @@ def autoguide(
 ) -> Callable[[Tensor, Tensor], Tensor]:  # (x, t) -> its prediction, a tensor shaped like x
     "`model` guided away from a weaker one where noise is high (arXiv 2406.02507, 2404.07724)"
     _check_pair(model, weak)
-    scale, since = _real("scale", scale), _whole("since", since, least=0)
+    scale, since = _check_scale("scale", scale), _whole("since", since, least=0)
     good, bad = _Evaluator(model), _Evaluator(weak)
 
     def guided(x: Tensor, t: Tensor) -> Tensor:

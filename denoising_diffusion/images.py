@@ -323,7 +323,8 @@ class ImageFolder(NamedTuple):
         most: int = 20,  # how many files are named
     ) -> str:
         "A text that says which files were left out, and why"
-        folder, most = _as_path("folder", folder, "a folder"), _whole("most", most, least=0)
+        most = _whole("most", most, least=0)
+        folder = _as_path("folder", "." if folder == "" else folder, "a folder")
         shown = list(self.skipped.items())[:most]
         text = ", ".join(f"{_display_name(path, folder)} ({why})" for path, why in shown)
         num_more = len(self.skipped) - len(shown)
@@ -375,10 +376,11 @@ def images_from_folder(
     "All images of a folder as squares of one size; a warning lists what is left out"
     found = read_folder(folder, size, **kwargs)
     name = _display_name(_as_path("folder", folder, "a folder"))
-    if found.skipped: warn_user(f"left out of {name}: {found.summary(folder)}")
+    left_out = f"left out of {name}: {found.summary(folder)}" if found.skipped else ""
     if not len(found.images):
         raise ValueError(f"{name} holds no image that can be used: "
-                         f"expected {' '.join(_suffixes)} files")
+                         f"expected {' '.join(_suffixes)} files{left_out and '; '}{left_out}")
+    if left_out: warn_user(left_out)
     return found.images
 
 # %% ../nbs/23_images.ipynb #0cc4692a

@@ -24,7 +24,7 @@ from .checkpoints import load_checkpoint, network_config, read_checkpoint
 from .checks import _brief, _real, _unwrap
 from .diffusion import GaussianDiffusion
 from denoising_diffusion.files import (
-    _as_path, _damages, _file_status, _plain_value, open_tensors, weights_folder, write_file,
+    _as_path, _as_utf8, _damages, _file_status, _plain_value, open_tensors, weights_folder, write_file,
     write_tensors)
 from .samplers import resolve_sampling
 from .unet import UNet, UNetConditioned, UNetFixed
@@ -251,7 +251,7 @@ def save_pretrained(
     beside = path.parent/f"{path.stem}.md"
     with suppress(OSError): _file_status(beside)  # a folder: write neither file
     path = write_tensors(path, tensors, denoising_diffusion=about)
-    text = _card_text(path.stem, about["card"])
+    text = _card_text(_as_utf8(path.stem), about["card"])
     write_file(beside, lambda p: p.write_text(text, encoding="utf-8"))
     return path
 

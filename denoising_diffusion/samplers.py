@@ -18,6 +18,7 @@ from denoising_diffusion.checks import (
     _whole,
 )
 from .diffusion import GaussianDiffusion
+from .guidance import _check_scale
 from denoising_diffusion.sampling import (
     SeededNoise, Step, _check_diffusion, _check_spacing, ddpm_rule, final, _find_rule,
     _resolve_times, reverse_process, _state_dtype, time_grid,
@@ -102,7 +103,7 @@ _card_checks: dict[str, Callable[[Any, GaussianDiffusion], Any]] = {
     "steps": _check_steps,
     "eta": lambda value, diffusion: _real("eta", value, 0, 1),
     "spacing": lambda value, diffusion: _check_spacing(value),
-    "guidance_scale": lambda value, diffusion: _real("guidance_scale", value)}
+    "guidance_scale": lambda value, diffusion: _check_scale("guidance_scale", value)}
 
 # %% ../nbs/07_samplers.ipynb #bd25ae57
 _sampling_entries = "sampler", "steps", "eta", "spacing"
@@ -136,7 +137,7 @@ def resolve_sampling(
 ) -> dict[str, Any]:  # rule, sampling_timesteps and guidance_scale, for `reverse_process`
     "The sampling that the model's card recommends, except for the given options"
     card = _read_card(diffusion)
-    if guidance_scale is not None: guidance_scale = _real("guidance_scale", guidance_scale)
+    if guidance_scale is not None: guidance_scale = _check_scale("guidance_scale", guidance_scale)
     recommended = card if rule is None else {}
     if sampling_timesteps is None: sampling_timesteps = recommended.get("steps")
     if spacing is None and not _are_times(sampling_timesteps): spacing = recommended.get("spacing")

@@ -21,14 +21,14 @@ from fastcore.meta import delegates
 from torch import Tensor, nn
 
 from denoising_diffusion.checks import (
-    Labels, _brief, _check_finite, _check_generator, check_timesteps, _empty, _falling, _flag,
-    _in_dtype, _is_single, _progress_bar, _real, _tensor, _weights_dtype, _whole,
+    Labels, _brief, _check_finite, _check_generator, check_timesteps, _data, _empty, _falling,
+    _flag, _floats, _in_dtype, _is_single, _progress_bar, _real, _tensor, _weights_dtype, _whole,
 )
 from .schedules import _most_timesteps, cumulate_alphas
 from denoising_diffusion.diffusion import (
-    GaussianDiffusion, Level, _fit, noise_like, posterior_mean_variance,
+    _check_diffusion, _check_levels, GaussianDiffusion, Level, _fit, noise_like, _posterior,
 )
-from .guidance import _Evaluator, _guided, _takes
+from .guidance import _check_scale, _Evaluator, _guided, _takes
 
 # %% ../nbs/04_sampling.ipynb #13045959
 def _predict_x_start(
@@ -49,16 +49,9 @@ def _predict_x_start(
 # %% ../nbs/04_sampling.ipynb #9dcd3fc2
 def _check_rule(x: Any, x_start: Any, level_t: Any, level_s: Any) -> tuple[Tensor, Tensor]:
     "x and x̂_0 as finite tensors of one shape; a `ValueError` if they or the levels don't fit"
-    if not isinstance(level_t, Level) or not isinstance(level_s, Level):
-        raise ValueError("level_t and level_s must be Levels, as from diffusion.level(t, x), "
-                         f"not {_brief(level_t)} and {_brief(level_s)}")
-    later = torch.as_tensor(level_t.noise) >= torch.as_tensor(level_s.noise)
-    if not later.all(): raise ValueError("level_t must be noisier than level_s")
-    x = _tensor("x", x)
-    x_start = _fit("x_start", x_start, x)
-    _check_finite("x", x)
-    _check_finite("x_start", x_start)
-    return x, x_start
+    x = _data("x", x)
+    _check_levels(level_t, level_s, x.shape)
+    return x, _fit("x_start", x_start, x)
 
 # %% ../nbs/04_sampling.ipynb #e24adf78
 def ddpm_rule(
@@ -71,11 +64,10 @@ def ddpm_rule(
     x, x_start = _check_rule(x, x_start, level_t, level_s)
     return _ddpm_step(x, x_start, level_t, level_s)
 
-
 def _ddpm_step(
     x: Tensor, x_start: Tensor, level_t: Level, level_s: Level,
 ) -> tuple[Tensor, float | Tensor]:
-    mean, variance = posterior_mean_variance(x_start, x, level_t, level_s)
+    mean, variance = _posterior(x_start, x, level_t, level_s)
     return mean, variance**0.5
 
 ddpm_rule.name = "DDPM"
@@ -103,14 +95,13 @@ def _move(
     generator: "torch.Generator | SeededNoise | None" = None,  # for the noise that is drawn
 ) -> Tensor:  # (B, …) x_s
     "x_s from x_t and x̂_0, by the rule"
-    made = rule(x, x_start, diffusion.level(t, x), diffusion.level(s, x))
+    made = rule(x, x_start, diffusion._level(t, x), diffusion._level(s, x))
     if not _is_step(made, x):
         wanted = "a mean of x's shape and a standard deviation"
         raise ValueError(f"a rule must return {wanted}, not {_brief(made)}")
     mean, std = made
     if not isinstance(std, Tensor) and std == 0: return mean
     return mean + std * _draw_noise(x, noise, generator)
-
 
 def _draw_noise(
     x: Tensor, noise: Tensor | None, generator: "torch.Generator | SeededNoise | None",
@@ -139,8 +130,15 @@ def _trajectory(
         x_start = predict(x, t)
         if s < t: yield Step(t, x, x_start)
         x = move(x, x_start, t, s)
+    _check_drawn(x)
     yield Step(0, x, x)
 
+def _check_drawn(x: Tensor) -> None:
+    "Raise a `ValueError` if samples hold NaN or infinity"
+    try: _check_finite("samples", x)
+    except ValueError as error:
+        cause = "the network returned NaN or infinity, or values that are far too large"
+        raise ValueError(f"{error}: {cause}") from None
 
 def _with_bar(steps: list[Any], progress: bool) -> Iterable[Any]:
     return _progress_bar(steps, desc="sampling", leave=False) if progress else steps
@@ -158,14 +156,12 @@ def time_grid(
     if spacing == 1: return [T - (i * T + n // 2) // n for i in range(n + 1)]
     return _distinct([T * (1 - i / n) ** spacing for i in range(n + 1)])
 
-
 def _check_spacing(spacing: Any) -> float:
     "`spacing` as a float; a `ValueError` unless it is a finite number above 0"
     try: number = _real("spacing", spacing, 0)
     except ValueError: number = 0.0
     if number > 0: return number
     raise ValueError(f"spacing must be a finite number above 0, not {_brief(spacing)}")
-
 
 def _distinct(wanted: Sequence[float]) -> list[int]:  # from T to 0
     "Whole times nearest to `wanted`, each at least 1 below the one before"
@@ -215,7 +211,6 @@ def evaluations(
     _, visited = _reset(rule, whole)
     return len(visited) - 1
 
-
 def _reset(rule: Callable, times: list[int]) -> tuple[Callable, list[int]]:
     "A rule with an empty memory and the times it visits; a plain function without its checks"
     if not hasattr(rule, "reset"): return getattr(rule, "unchecked", rule), times
@@ -244,7 +239,8 @@ def like(
     x: Tensor,  # (B, …) floats: B samples, the first with index `start`
 ) -> Tensor:  # (B, …)
     "The next noise of x's shape, dtype and device"
-    if not isinstance(x, Tensor) or not x.ndim: x = torch.atleast_1d(_tensor("x", x))
+    x = _floats("x", x)
+    if not x.ndim: x = x[None]
     noise = torch.empty(x.shape, device=x.device, dtype=torch.float32)  # for every dtype
     size, stop = self.block_size, self.start + len(x)
     for block in range(self.start // size, (stop + size - 1) // size):
@@ -257,7 +253,6 @@ def like(
             whole.normal_(generator=generator)
             part.copy_(whole[first - block * size:last - block * size])
     return _in_dtype(noise, x.dtype)
-
 
 @patch
 def _generator(self: SeededNoise, block: int, device: torch.device) -> torch.Generator:
@@ -280,11 +275,9 @@ def _initial_noise(
     _check_source(generator, like.device)
     return _draw_noise(like, None, generator) if noise is None else noise_like(like, noise)
 
-
 def _state_dtype(diffusion: GaussianDiffusion) -> torch.dtype:
     "The dtype of x_t: that of the schedule or of the weights, whichever is more precise"
     return torch.promote_types(diffusion.betas.dtype, _weights_dtype(diffusion.denoise_fn))
-
 
 def _check_source(generator: Any, device: torch.device) -> None:
     "Raise a `ValueError` unless noise can be drawn from `generator` on this device"
@@ -292,13 +285,6 @@ def _check_source(generator: Any, device: torch.device) -> None:
 
 # %% ../nbs/04_sampling.ipynb #5a3b1e04
 _most_values = 2**40  # in one tensor
-
-
-def _check_diffusion(diffusion: Any) -> None:
-    "Raise a `ValueError` unless this is a `GaussianDiffusion`"
-    if isinstance(diffusion, GaussianDiffusion): return
-    raise ValueError(f"diffusion must be a GaussianDiffusion, not {_brief(diffusion)}")
-
 
 def _sample_shape(
     diffusion: GaussianDiffusion,
@@ -327,7 +313,7 @@ def _guided_denoiser(
 ) -> Callable[[Tensor, Tensor], Tensor]:  # (x, t) -> what the network predicts
     "The diffusion's network under guidance, with its labels checked and moved to its device"
     network = diffusion._get_network()
-    guidance_scale = _real("guidance_scale", guidance_scale)
+    guidance_scale = _check_scale("guidance_scale", guidance_scale)
     if labels is None: return _guided(network, None, guidance_scale)
     numbers = diffusion._resolve_labels(labels, batch_size, diffusion.device)
     if not numbers.any(): guidance_scale = 1.0  # all are 0: one evaluation is enough
@@ -365,7 +351,8 @@ def final(
 ) -> Tensor:  # (B, *data_shape)
     "The x of the last step"
     wanted = "steps must be those of reverse_process"
-    if not isinstance(steps, Iterable): raise ValueError(f"{wanted}, not {_brief(steps)}")
+    is_list = isinstance(steps, Iterable) and not isinstance(steps, (Tensor, np.ndarray))
+    if not is_list: raise ValueError(f"{wanted}, not {_brief(steps)}")
     step = None
     for step in steps: pass
     if step is None: raise ValueError("there are no steps to take the last of")
@@ -429,8 +416,8 @@ def sample_step(
     if noise is not None: noise = noise_like(x, noise)
     x_start = _predict_x_start(diffusion, _Evaluator(denoiser), x, t, clip_denoised)
     x_s = _move(diffusion, x, x_start, t, s, rule=rule, noise=noise, generator=generator)
+    _check_drawn(x_s)
     return x_s, x_start
-
 
 def _memoryless(rule: Callable) -> Callable:
     "The rule without its checks; a `ValueError` if it remembers earlier steps"
@@ -452,7 +439,6 @@ def _check_state(diffusion: Any, x: Any, t: Any) -> tuple[Tensor, int | Tensor]:
     dtype = torch.promote_types(x.dtype, _state_dtype(diffusion))
     if isinstance(t, Tensor): t = t.to(x.device)
     return x.to(dtype), t
-
 
 def _check_earlier(
     diffusion: GaussianDiffusion, s: Any, t: int | Tensor, x: Tensor,
