@@ -449,6 +449,30 @@ def test_finish_gives_each_page_a_preview_and_a_skip_link(tools, folder):
     assert (folder/"noise.html").read_text() == before
 
 
+def test_finish_names_figures_and_leads_to_the_repository(tools):
+    finish = tools("finish")
+    caption = "<figcaption>Points &amp; a <em>line</em></figcaption>"
+    figure = f'<figure><img src="a.png">{caption}</figure>'
+    assert '<img alt="Points &amp; a line" src="a.png">' in finish.mend_markup(figure)
+    named = figure.replace("<img ", '<img alt="b" ')
+    assert finish.mend_markup(named) == named
+    links = '<a href="../CONTRIBUTING.md"><a href="a.html">'
+    assert finish.link_to_source(links, "https://r") == links.replace("..", "https://r")
+
+
+def test_finish_leaves_unused_icons_out(tools, folder):
+    import matplotlib
+    from fontTools.ttLib import TTFont
+    finish, font = tools("finish"), folder/"bootstrap-icons.woff"
+    shutil.copy(Path(matplotlib.get_data_path())/"fonts"/"ttf"/"DejaVuSans.ttf", font)
+    icons = [("a", 0x41), ("b", 0x42), ("c", 0x43)]
+    rules = [f'.bi-{name}::before {{ content: "\\{code:x}"; }}' for name, code in icons]
+    (folder/finish.ICONS).write_text("\n".join(rules))
+    (folder/"page.html").write_text('<i class="bi bi-b"></i>')
+    finish.shrink_icons(folder)
+    assert set(TTFont(font).getBestCmap()) == {0x42} and font.stat().st_size < 50_000
+
+
 FAULTS = {
     '<a href="gone.html">': "a link leads nowhere: gone.html",
     '<a href="index.html#gone">': "a link leads to no anchor: index.html#gone",

@@ -4,8 +4,9 @@
 
 Quarto runs this after each render, by `post-render` in _quarto.yml. Tables, formulas and outputs
 that are too wide for a phone get a box that scrolls and that a key can reach. Long names in
-headings may break at their dots. What others show of a link, `og:image`, becomes a small file made
-of the page's first figure.
+headings may break at their dots. Links out of nbs/ lead to the repository. What others show of a
+link, `og:image`, becomes a small file made of the page's first figure. The font of icons keeps
+those that are used.
 """
 import base64
 import html
@@ -16,22 +17,29 @@ from io import BytesIO
 from itertools import zip_longest
 from pathlib import Path
 
+import yaml
 from fastcore.script import Param, call_parse
+from fontTools.subset import Subsetter
+from fontTools.ttLib import TTFont
 from offline import Page
 from PIL import Image
 
+ICONS = "bootstrap-icons.css"
 PHONE = 38  # characters of code in a line on a phone
 SIZE, ROOM = (1200, 630), (1120, 550)  # of a preview, and of the figure in it
 MOST_BYTES = 100_000
 SKIP = '<a class="skip-link" href="#quarto-document-content">Skip to the text</a>'
 DEFAULT = ("images/numbers.png", "Fifty handwritten digits, five of each, drawn by the network")
-_settings = re.compile(r'^\s*site-url: "([^"]+)"', re.M)
 _row, _cell = re.compile(r"<tr\b.*?</tr>", re.S), re.compile(r"<t[dh]\b.*?</t[dh]>", re.S)
 _heading = re.compile(r"<h[1-6]\b.*?</h[1-6]>", re.S)
 _table = re.compile(r"<table\b.*?</table>", re.S)
 _formula = re.compile(r'<math display="block".*?</math>', re.S)
 _output = re.compile(r"<pre>(.*?)</pre>", re.S)
 _tex = re.compile(r"<annotation[^>]*>(.*?)</annotation>", re.S)
+_figure = re.compile(r"<figure\b.*?</figure>", re.S)
+_caption = re.compile(r"<figcaption[^>]*>(.*?)</figcaption>", re.S)
+_beyond = re.compile(r'href="(?:\.\./)+([^"]+)"')
+_icon = re.compile(r"\.(bi-[\w-]+)::before\s*\{\s*content:\s*[\"']\\([0-9a-f]+)")
 _script = re.compile(r"(<script\b.*?</script>)", re.S)
 _old = re.compile(r'\s*<meta (?:property|name)="(?:og|twitter):image[^>]*>')
 
@@ -100,11 +108,20 @@ def break_names(match: re.Match) -> str:
     return "".join(parts)
 
 
+def name_figure(match: re.Match) -> str:
+    "A figure whose image has its caption as the alternative text, since Quarto leaves that out"
+    caption = _caption.search(match[0])
+    if caption is None or re.search(r"<img\b[^>]*\balt=", match[0]): return match[0]
+    alt = html.escape(" ".join(text_of(caption[1]).split()))
+    named = match[0].replace("<img ", f'<img alt="{alt}" ')
+    return named.replace("<figcaption>", '<figcaption aria-hidden="true">')
+
+
 def mend_markup(page: str) -> str:
     "A page with its boxes, stops and breaks; scripts stay as they are"
     parts = _script.split(page)
     mends = [(_table, box_table), (_formula, box_formula), (_output, reach_output),
-             (_heading, break_names)]
+             (_heading, break_names), (_figure, name_figure)]
     for pattern, mend in mends: parts[::2] = [pattern.sub(mend, part) for part in parts[::2]]
     return "".join(parts)
 
@@ -113,6 +130,34 @@ def add_skip_link(page: str) -> str:
     "A page whose first link leads past the navigation"
     if "quarto-document-content" not in page: return page
     return re.sub(r"<body\b[^>]*>", lambda match: f"{match[0]}\n{SKIP}", page, count=1)
+
+
+def link_to_source(page: str, repo: str) -> str:
+    "A page whose links out of nbs/ lead to the repository, as the site doesn't have these files"
+    return _beyond.sub(lambda match: f'href="{repo}/{match[1]}"', page)
+
+
+# Icons
+
+def used_icons(folder: Path, names: dict[str, int]) -> set[int]:
+    "The characters of the icons that some page, script or style sheet uses"
+    files = [path for kind in ("html", "js", "css") for path in folder.rglob(f"*.{kind}")]
+    texts = [path.read_text(encoding="utf-8") for path in files if path.name != ICONS]
+    words = {word for text in texts for word in re.findall(r"\bbi-[\w-]+", text)}
+    codes = {code for text in texts for code in re.findall(r"\\(f[0-9a-f]{3})\b", text)}
+    return {names[word] for word in words & names.keys()} | {int(code, 16) for code in codes}
+
+
+def shrink_icons(folder: Path) -> None:
+    "Leave out of the font what no page shows: of two thousand icons the site shows twenty"
+    for sheet in folder.rglob(ICONS):
+        names = {name: int(code, 16) for name, code in _icon.findall(sheet.read_text("utf-8"))}
+        for path in sheet.parent.glob("bootstrap-icons.woff*"):
+            font = TTFont(path)
+            subsetter = Subsetter()
+            subsetter.populate(unicodes=used_icons(folder, names))
+            subsetter.subset(font)
+            font.save(path)
 
 
 # Previews
@@ -185,10 +230,13 @@ def main(
     "Finish all pages of a folder"
     folder = folder or Path(os.environ["QUARTO_PROJECT_OUTPUT_DIR"])
     settings = Path(__file__).parent.parent/"nbs"/"nbdev.yml"
-    site = _settings.search(settings.read_text(encoding="utf-8"))[1]
+    site = yaml.safe_load(settings.read_text(encoding="utf-8"))["website"]
+    repo = f"{site['repo-url']}/blob/{site['repo-branch']}"
 
     def finish(page: str) -> str:
-        if SKIP in page: return page
-        return add_preview(add_skip_link(mend_markup(page)), path, folder, site)
+        if "og:image:alt" in page and SKIP in page: return page
+        mended = add_skip_link(link_to_source(mend_markup(page), repo))
+        return add_preview(mended, path, folder, site["site-url"])
 
     for path in sorted(folder.glob("*.html")): rewrite(path, finish)
+    shrink_icons(folder)
