@@ -30,7 +30,8 @@ from .diffusion import GaussianDiffusion
 from .checks import _brief, _real, _unwrap, warn_user, _whole, _wrappers
 from .files import _as_path, _file_status, _read_bytes, write_file
 from denoising_diffusion.integrity import (
-    _check_average, _check_state, _foreign, _load, _set_states,
+    _Amounts, _check_average, _check_end, _check_state, _foreign, _load, _most_entries,
+    _set_states,
 )
 
 if TYPE_CHECKING:
@@ -270,7 +271,9 @@ class _TrainingState:
 # %% ../nbs/30_checkpoints.ipynb #c85df809
 def plain_value(value: Any) -> Any:
     "`value` as JSON gives it back, or None if JSON can't hold it"
-    try: return json.loads(json.dumps(value))
+    try:
+        if _Amounts().of(value)[0] > _most_entries: return None
+        return json.loads(json.dumps(value))
     except (TypeError, ValueError, RecursionError): return None
 
 # %% ../nbs/30_checkpoints.ipynb #bb848aec
@@ -385,12 +388,14 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise ValueError(f"{path} can't be read: {error.strerror or error}") from None
     if status is None: raise ValueError(f"there is no checkpoint {path}")
-    content = _read_bytes(path)
+    content = _read_bytes(path, _check_end, _not_ours)
     try: return _load(content)
     except Exception as error:  # torch raises many kinds of errors here
         why = str(error) if type(error) is ValueError else "it can't be read"
-        message = f"{path} is not a checkpoint of train, or it is damaged: {why}"
-        raise ValueError(message) from None
+        raise ValueError(f"{path} {_not_ours}: {why}") from None
+
+
+_not_ours = "is not a checkpoint of train, or it is damaged"
 
 # %% ../nbs/30_checkpoints.ipynb #cb207287
 def _checkpoint_path(path: str | Path) -> Path:

@@ -180,8 +180,7 @@ def _remove_lock(path: Path, descriptor: int) -> None:
     is_windows = sys.platform == "win32"  # which removes no open file
     if not is_windows: path.unlink(missing_ok=True)
     os.close(descriptor)
-    if is_windows:
-        with suppress(OSError): path.unlink()
+    if is_windows: _remove(path)
 
 
 def _lock_path(target: str) -> Path:
@@ -196,11 +195,10 @@ def _locked(path: str | Path) -> Iterator[None]:
     "A `with` block in which nobody else may lock `path`; a `ValueError` if somebody has it locked"
     path, process, mine = _as_path("path", path), os.getpid(), object()
     try: target = os.path.realpath(path)
-    except OSError: raise ValueError(f"{path} can't be written: the current folder is gone") from None
-    busy = f"writing {path}: wait for it, or name another file"
+    except OSError: raise ValueError(f"{path} can't be written: its folder is gone") from None
+    lock, busy = _lock_path(target), f"writing {path}: wait for it, or name another file"
     if _writers.setdefault((process, target), mine) is not mine:
         raise ValueError(f"this process is already {busy}")
-    lock = _lock_path(target)
     try:
         try: descriptor = _open_lock(lock, ValueError(f"another process is {busy}"))
         except OSError as error:

@@ -6,12 +6,14 @@
 __all__ = []
 
 # %% ../nbs/29_integrity.ipynb #dc8c9bb5
+from collections import OrderedDict
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from pickle import Unpickler
 from random import Random
-from typing import Any
-from zipfile import ZIP_STORED, ZipFile
+from typing import Any, BinaryIO
+from zipfile import BadZipFile, ZIP_STORED, ZipFile
 
 import numpy as np
 import torch
@@ -23,23 +25,43 @@ from .diffusion import _predictions
 from .files import _plain_value
 
 # %% ../nbs/29_integrity.ipynb #a700a4b0
-_largest_pickle = 64 * 2**20  # bytes of data.pkl, which holds no weights
+_largest_pickle = 8 * 2**20  # bytes of data.pkl, which holds no weights
+
+def _check_entries(archive: ZipFile, size: int) -> None:
+    "Raise a `ValueError` unless these may be the files in an archive of `torch.save`"
+    entries = archive.infolist()
+    names = [entry.filename.partition("/")[2] for entry in entries]
+    if len({entry.filename for entry in entries}) < len(entries):
+        raise ValueError("two of its files have the same name")
+    if any(name.startswith("code/") or name == "constants.pkl" for name in names):
+        raise ValueError("it holds a program (TorchScript)")
+    if any(entry.compress_type != ZIP_STORED or entry.flag_bits & 1 for entry in entries):
+        raise ValueError("its files are packed, which torch.save never does")
+    total = sum(entry.file_size for entry in entries)
+    if total > size: raise ValueError("its files overlap")
+    gaps = 10_000 * len(entries) + 100_000  # at most: names, and zeros between the files
+    if total + gaps < size: raise ValueError("it is larger than its files")
+    sizes = [entry.file_size for entry, name in zip(entries, names) if name == "data.pkl"]
+    if sizes and sizes[0] > _largest_pickle: raise ValueError("its data.pkl is too large")
+
+# %% ../nbs/29_integrity.ipynb #d4e55774
+# The errors that a wrong entry may cause
+_foreign = (ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError)
+
+
+def _check_end(file: BinaryIO, size: int) -> None:
+    "Raise a `ValueError` unless a file ends as an archive of `torch.save`; reads only its end"
+    try:
+        with ZipFile(file) as archive: _check_entries(archive, size)
+    except (BadZipFile, *_foreign) as error:
+        why = str(error) if type(error) is ValueError else "it can't be read"
+        raise ValueError(why) from None
+
 
 def _check_archive(file: BytesIO) -> None:
     "Raise a `ValueError` unless a file is a whole archive of `torch.save`, without code"
     with ZipFile(file) as archive:
-        entries = archive.infolist()
-        names = [entry.filename.partition("/")[2] for entry in entries]
-        if len({entry.filename for entry in entries}) < len(entries):
-            raise ValueError("two of its files have the same name")
-        if any(name.startswith("code/") or name == "constants.pkl" for name in names):
-            raise ValueError("it holds a program (TorchScript)")
-        if any(entry.compress_type != ZIP_STORED or entry.flag_bits & 1 for entry in entries):
-            raise ValueError("its files are packed, which torch.save never does")
-        if sum(entry.file_size for entry in entries) > file.getbuffer().nbytes:
-            raise ValueError("its files overlap")
-        sizes = [entry.file_size for entry, name in zip(entries, names) if name == "data.pkl"]
-        if sizes and sizes[0] > _largest_pickle: raise ValueError("its data.pkl is too large")
+        _check_entries(archive, file.getbuffer().nbytes)
         damaged = archive.testzip()
     if damaged: raise ValueError(f"the checksum of {damaged} is wrong")
     file.seek(0)
@@ -49,6 +71,7 @@ def _load(content: bytes) -> dict[str, Any]:
     "The checkpoint in these bytes; an error of any kind if it is damaged"
     file = BytesIO(content)
     _check_archive(file)
+    _check_structure(file)
     state = torch.load(file, map_location="cpu", weights_only=True)
     _check_state(state)
     return state
@@ -65,12 +88,17 @@ def _need(is_right: bool, entry: str, wanted: str, value: Any) -> None:
     if not is_right: raise ValueError(f"its entry {entry} must be {wanted}, not {_brief(value)}")
 
 
-def _check_values(entry: str, x: Any) -> None:
-    "Raise a `ValueError` unless x is a dense tensor of finite numbers"
+def _check_dense(entry: str, x: Any) -> None:
+    "Raise a `ValueError` unless x is a dense tensor; reads no values"
     is_dense = isinstance(x, Tensor) and x.layout is torch.strided and not x.is_quantized
     _need(is_dense and not x.is_meta, entry, "a dense tensor", x)
-    size = x.numel() * x.element_size()
-    _need(size <= x.untyped_storage().nbytes(), entry, "a tensor that holds all its values", x)
+    fits = x.numel() * x.element_size() <= x.untyped_storage().nbytes()
+    _need(fits, entry, "a tensor that holds all its values", x)
+
+
+def _check_values(entry: str, x: Any) -> None:
+    "Raise a `ValueError` unless x is a dense tensor of finite numbers"
+    _check_dense(entry, x)
     _need(bool(x.detach().isfinite().all()), entry, "finite in all its values", x)
 
 
@@ -84,6 +112,87 @@ def _check_tensors(entry: str, tensors: Any, shapes: dict[str, list[int]]) -> No
         fits = isinstance(x, Tensor) and list(x.shape) == shape
         _need(fits, where, f"a tensor of shape {tuple(shape)}", x)
         _check_values(where, x)
+
+# %% ../nbs/29_integrity.ipynb #6f475fb7
+_most_entries, _most_nested = 300_000, 40
+_Place = tuple[Any, ...]  # the names from the checkpoint down to an entry
+_atoms = {int, float, str, bool, type(None)}
+
+
+class _Amounts:
+    "Counts what nested values hold, as often as it occurs; reads no values of tensors"
+    def __init__(self) -> None:
+        self.known: dict[int, tuple[int, int]] = {}
+        self.storages: dict[int, int] = {}  # the bytes of each
+
+    def of(self, value: Any, place: _Place = ()) -> tuple[int, int]:
+        "The number of values, and the bytes of the tensors"
+        if isinstance(value, Tensor): return 1, self._bytes_of(value, place)
+        if not isinstance(value, (dict, list, tuple, set)): return 1, 0
+        if id(value) not in self.known:
+            fits = len(place) < _most_nested and len(value) <= _most_entries
+            _need(fits, _name_of(place[:4]), "smaller, or nested less", value)
+            self.known[id(value)] = _most_entries + 1, 0  # if it holds itself
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            held = [self.of(x, (*place, name)) for name, x in items if type(x) not in _atoms]
+            entries = len(value) + sum(count for count, _ in held)
+            self.known[id(value)] = entries, sum(size for _, size in held)
+        return self.known[id(value)]
+
+    def _bytes_of(self, x: Tensor, place: _Place) -> int:
+        _check_dense(_name_of(place), x)
+        storage = x.untyped_storage()
+        self.storages[storage.data_ptr()] = storage.nbytes()
+        return x.numel() * x.element_size()
+
+# %% ../nbs/29_integrity.ipynb #25ba6ea9
+def _name_of(place: _Place) -> str:
+    "The name of an entry, for a message"
+    name = str(place[0])[:100] if place else "state"
+    for part in place[1:]: name = _at(name, part)
+    return name
+
+
+def _check_amount(state: dict[str, Any]) -> None:
+    "Raise a `ValueError` if a small file stands for huge values"
+    amounts = _Amounts()
+    count, asked = amounts.of(state)
+    if count > _most_entries:
+        largest = max(state, key=lambda name: amounts.of(state[name]))
+        _need(False, _name_of((largest,)), "smaller", state[largest])
+    held = sum(amounts.storages.values())
+    if asked > 8 * held: raise ValueError("its tensors share their values too often")
+
+# %% ../nbs/29_integrity.ipynb #18b05cfe
+class _Part:
+    "Stands for a tensor, or for whatever else `torch.load` would make"
+    def __new__(cls, *_: Any) -> "_Part": return super().__new__(cls)
+
+
+class _Outline(Unpickler):
+    "Reads a data.pkl without tensors, and calls nothing that it names"
+    def persistent_load(self, pid: Any) -> None: return None
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("collections", "OrderedDict"): return OrderedDict
+        if module == "torch._utils" and name not in _dense or name in ("bytearray", "Counter"):
+            raise ValueError("it holds values that train never writes")
+        return _Part
+
+
+_dense = "_rebuild_tensor_v2", "_rebuild_parameter", "_rebuild_parameter_with_state"
+
+
+def _check_structure(file: BytesIO) -> None:
+    "Raise a `ValueError` if an archive stands for huge values, or has tensors that aren't dense"
+    with ZipFile(file) as archive:
+        names = [name for name in archive.namelist() if name.partition("/")[2] == "data.pkl"]
+        if len(names) != 1: raise ValueError("it has no data.pkl, or more than one")
+        content = BytesIO(archive.read(names[0]))
+    state = _Outline(content, encoding="utf-8").load()
+    if not isinstance(state, dict): raise ValueError("it is no dict")
+    _check_amount(state)
+    file.seek(0)
 
 # %% ../nbs/29_integrity.ipynb #5eac1cfb
 def _check_describes(about: Any) -> dict[str, list[int]]:  # the shapes of all weights
@@ -136,10 +245,12 @@ def _check_optimizer(optimizer: Any, ema: dict[str, Any] | None) -> None:
     _need(fits, "optimizer['param_groups']", "groups with lists of params", groups)
     for group in groups: _check_group(group)
     numbers = [_whole("each of its params", i, least=0) for each in lists for i in each]
+    unique = {*numbers}
+    _need(len(unique) == len(numbers), "optimizer['param_groups']", "without a param twice", groups)
     if ema: _need(len(ema["average"]) >= len(numbers), "ema['average']", "all weights", ema)
     for i, values in state.items():
         where = f"optimizer['state'][{_brief(i)}]"
-        _need(i in numbers and isinstance(values, dict), where, "a dict for a parameter", values)
+        _need(i in unique and isinstance(values, dict), where, "a dict for a parameter", values)
         for name, x in values.items():
             if isinstance(x, Tensor): _check_values(_at(where, name), x)
             if name == "step": _real(f"its entry {where}['step']", x, low=0)
@@ -161,29 +272,35 @@ def _check_history(history: Any, epoch: int) -> None:
         _need(fits, where, f"a list of {epoch} numbers, as many as epochs", values)
 
 # %% ../nbs/29_integrity.ipynb #aa526ce1
-# The errors that a wrong entry may cause
-_foreign = (ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError)
+def _numbers(x: Any, count: int) -> Tensor:
+    "The state of a generator, in whole numbers; a `ValueError` unless there are `count`"
+    _check_dense("random", x)
+    fits = x.shape == (count,) and x.dtype in (torch.int64, torch.int32, torch.uint8)
+    _need(fits, "random", f"{count} whole numbers", x)
+    return x
 
 
 def _set_states(python: Any, numpy: Any, state: dict[str, Any]) -> None:
     "Set a generator of Python and one of NumPy to the states in a checkpoint, if it has them"
     if "python" in state:
         version, numbers, spare = state["python"]
-        python.setstate((version, tuple(numbers.tolist()), spare))
+        python.setstate((version, tuple(_numbers(numbers, 625).tolist()), spare))
     if "numpy" in state:
         kind, keys, position, *rest = state["numpy"]
         position = _whole("position", position, 0, 624)
-        numpy.set_state((kind, keys.numpy().astype(np.uint32), position, *rest))
+        keys = _numbers(keys, 624).numpy().astype(np.uint32)
+        numpy.set_state((kind, keys, position, *rest))
 
 
 def _check_random(state: Any) -> None:
     "Raise a `ValueError` unless this is a `_random_state`"
     _need(isinstance(state, dict) and "cpu" in state, "begun['random']", "a dict of states", state)
     try:
+        for name in {"cpu", "cuda", "mps"} & set(state):
+            _check_dense(name, state[name])
+            _need(state[name].dtype == torch.uint8, name, "bytes", state[name])
         torch.Generator().set_state(state["cpu"])
         _set_states(Random(), np.random.RandomState(), state)
-        for name in {"cuda", "mps"} & set(state):
-            _need(state[name].dtype == torch.uint8, name, "bytes", state[name])
     except (*_foreign, OverflowError):
         message = "its entry begun['random'] must hold states of random generators"
         raise ValueError(message) from None
@@ -204,21 +321,31 @@ def _check_begun(begun: Any) -> None:
     _check_random(begun["random"])
 
 # %% ../nbs/29_integrity.ipynb #2aba22a2
+_parts = {"describes", "model", "ema", "optimizer", "history", "settings", "epoch"}
+
+
+def _check_plain(name: str, value: Any) -> None:
+    _need(value is None or isinstance(value, dict), name, "a dict of plain values", value)
+    _plain_value(f"its entry {name}", value)
+
+
 def _check_network(described: dict[str, Any] | None) -> None:
     "Raise a `ValueError` unless this is None or a `network_config`"
     if described is None: return
+    _check_plain("network", described)
     _need({"network", "options"} <= set(described), "network", "a dict of network and options",
           described)
     name, options = described["network"], described["options"]
     _need(isinstance(name, str), "network['network']", "the name of a class", name)
     _need(isinstance(options, dict), "network['options']", "a dict", options)
 
-
+# %% ../nbs/29_integrity.ipynb #7ba45766
 def _check_state(state: Any) -> None:
     "Raise a `ValueError` that names the first wrong entry of a checkpoint"
     is_ours = isinstance(state, dict) and type(state.get("format")) is int
     if not is_ours or state["format"] != 1 or not _parts <= set(state):
         raise ValueError("it has no format 1, or lacks some of the entries")
+    _check_amount(state)
     shapes = _check_describes(state["describes"])
     _check_tensors("model", state["model"], shapes)
     missing = [name for name in shapes if name not in state["model"]]
@@ -229,15 +356,10 @@ def _check_state(state: Any) -> None:
     _whole("its entry step", state.get("step", 0), least=0)
     _check_history(state["history"], epoch)
     _check_begun({} if state.get("begun") is None else state["begun"])
-    for name in ("settings", "network", "card"):
-        value = state.get(name)
-        _need(value is None or isinstance(value, dict), name, "a dict of plain values", value)
-        _plain_value(f"its entry {name}", value)
     _check_network(state.get("network"))
+    _check_plain("settings", state["settings"])
+    _check_plain("card", state.get("card"))
     _need(state["settings"] is not None, "settings", "a dict of plain values", None)
-
-
-_parts = {"describes", "model", "ema", "optimizer", "history", "settings", "epoch"}
 
 # %% ../nbs/29_integrity.ipynb #09fab4b6
 def _kind(value: Any) -> Any:

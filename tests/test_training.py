@@ -82,7 +82,10 @@ def test_half_written_checkpoint_is_ignored(tmp_path, whole):
     checkpoint, out = tmp_path/"checkpoint.pt", tmp_path/"out.pt"
     kill_when(start(checkpoint, out, pause=0.05), checkpoint.exists)
     half = checkpoint.read_bytes()
-    _temporary_for(checkpoint).write_bytes(half[: len(half) // 2])
+    killed, temporary = subprocess.Popen([sys.executable, "-c", ""]), _temporary_for(checkpoint)
+    killed.wait()
+    left = temporary.name.replace(f"-{os.getpid()}-", f"-{killed.pid}-")
+    temporary.with_name(left).write_bytes(half[: len(half) // 2])
     resumed = run(checkpoint, out)
     torch.testing.assert_close(resumed["weights"], whole["weights"], rtol=0, atol=0)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.pt", "out.pt"]
