@@ -70,6 +70,10 @@ def _check_bounds(**bounds: Any) -> None:
     for name, value in bounds.items():
         if type(value) is not int or value < 0: _whole(name, value, least=0)
 
+def _is_single(t: Any) -> bool:
+    "Whether this is one number, not several"
+    return isinstance(t, str) or not hasattr(t, "__len__") or getattr(t, "ndim", 1) == 0
+
 # %% ../nbs/00_checks.ipynb #18a00013
 def _real(name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
     "`value` as a float; a `ValueError` unless it is a finite number in low … high"
@@ -187,6 +191,8 @@ def _tensor(name: str, value: Any, dtype: torch.dtype | None = None) -> Tensor:
 def _in_dtype(x: Tensor, dtype: torch.dtype) -> Tensor:
     return x if x.dtype == dtype else x.to(dtype)  # `to` takes 1 µs even without a cast
 
+def _at_least_single(x: Tensor) -> Tensor: return x.to(torch.promote_types(x.dtype, torch.float32))
+
 def _holds_whole(x: Tensor) -> bool:
     "Whether x has a dtype of whole numbers"
     return not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool)
@@ -211,6 +217,12 @@ def _data(name: str, value: Any) -> Tensor:
     _check_finite(name, x)
     return x
 
+def _floats(name: str, value: Any) -> Tensor:
+    "`value` as a tensor of floats; a `ValueError` if it isn't one"
+    x = _tensor(name, value)
+    if x.is_floating_point(): return x
+    raise ValueError(f"{name} must hold floats in [-1, 1], not {x.dtype}")
+
 # %% ../nbs/00_checks.ipynb #65197c40
 def _on(device: Any, x: Tensor) -> Tensor:
     "`x` on a device; a `ValueError` if there is no such device"
@@ -230,10 +242,6 @@ def _check_range(low: int, high: int, least: int, num_timesteps: int) -> None:
     wrong = low if low < least else high
     if not least <= wrong <= num_timesteps:
         raise ValueError(f"t must lie in {least} … {num_timesteps}, not {wrong}")
-
-def _is_single(t: Any) -> bool:
-    "Whether this is one number, not several"
-    return isinstance(t, str) or not hasattr(t, "__len__") or getattr(t, "ndim", 1) == 0
 
 def check_timesteps(
     t: int | Tensor,  # one time, or a LongTensor (B,)
@@ -349,8 +357,8 @@ def _class_names(names: Any) -> Sequence[str]:
     "`names` itself; a `ValueError` unless it is a list of different texts"
     is_list = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
     if not is_list: raise ValueError(f"class_names must be a list of text, not {_brief(names)}")
+    if len({*names}) == len(names): return names
     twice = [name for i, name in enumerate(names) if name in names[:i]]
-    if not twice: return names
     raise ValueError(f"class_names must differ, but {_brief(twice[0])} occurs twice")
 
 def _list_names(names: Sequence[str]) -> str:

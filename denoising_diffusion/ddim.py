@@ -13,7 +13,7 @@ from fastcore.meta import delegates
 from torch import Tensor
 
 from .checks import Labels, _real
-from .diffusion import GaussianDiffusion, Level, snr_ratio
+from .diffusion import GaussianDiffusion, Level, _snr_ratio
 from .sampling import _check_rule, final, reverse_process, sample_step
 
 # %% ../nbs/05_ddim.ipynb #1b334d97
@@ -27,7 +27,7 @@ def ddim_rule(
         x: Tensor, x_start: Tensor, level_t: Level, level_s: Level,
     ) -> tuple[Tensor, float | Tensor]:
         noise = (x - level_t.signal * x_start) / level_t.noise
-        fresh = eta**2 * (1 - snr_ratio(level_t, level_s))  # share of the variance at s
+        fresh = eta**2 * (1 - _snr_ratio(level_t, level_s))  # share of the variance at s
         kept = level_s.noise * (1 - fresh) ** 0.5
         mean = level_s.signal * x_start + kept * noise
         return mean, level_s.noise * fresh**0.5

@@ -15,10 +15,12 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 
 from denoising_diffusion.checks import (
-    Labels, _brief, _check_finite, _check_generator, check_labels, check_timesteps, _data,
-    _in_dtype, _real, takes_labels, _tensor, _unwrap, _weights_dtype, _whole,
+    _at_least_single, Labels, _brief, _check_finite, _check_generator, check_labels,
+    check_timesteps, _class_names, _data, _floats, _function, _holds_whole, _in_dtype, _is_single,
+    _real, takes_labels, _tensor, _unwrap, _weights_dtype,
 )
-from .schedules import cumulate_alphas
+from .schedules import (
+    _check_steps, cumulate_alphas, _factor, _gaussian_weights, _read_shape)
 
 # %% ../nbs/02_diffusion.ipynb #7404434c
 class Level(NamedTuple):
@@ -32,18 +34,14 @@ class _Prediction(NamedTuple):
     target: Callable[[Tensor, Tensor, Level], Tensor]  # (x_start, noise, level) -> the right output
     start: Callable[[Tensor, Tensor, Level], Tensor]  # (x_t, output, level) -> x̂_0
 
-
 def _noise_to_start(x_t: Tensor, output: Tensor, level: Level) -> Tensor:
     return x_t / level.signal - (level.noise / level.signal) * output
-
 
 def _v_target(x_start: Tensor, noise: Tensor, level: Level) -> Tensor:
     return level.signal * noise - level.noise * x_start
 
-
 def _v_to_start(x_t: Tensor, output: Tensor, level: Level) -> Tensor:
     return level.signal * x_t - level.noise * output
-
 
 _predictions = {
     "noise": _Prediction(lambda x_start, noise, level: noise, _noise_to_start),
@@ -66,27 +64,6 @@ def _check_arguments(betas: Any, denoise_fn: Any, prediction: Any) -> None:
     if not isinstance(prediction, str) or prediction not in _predictions:
         names = ", ".join(map(repr, _predictions))
         raise ValueError(f"prediction must be one of {names}, not {_brief(prediction)}")
-
-
-def _check_steps(network: Any, num_timesteps: int) -> None:
-    "Raise a `ValueError` if the network was made for another number of steps"
-    steps = getattr(_unwrap(network), "num_timesteps", None)
-    if steps in (None, num_timesteps): return
-    raise ValueError(f"the network has num_timesteps = {_brief(steps)}, "
-                     f"but there are {num_timesteps} betas: both must be the same T")
-
-# %% ../nbs/02_diffusion.ipynb #2d7bf7ba
-def _read_shape(data_shape: Any) -> tuple[int, ...]:
-    "The shape of one sample as a tuple; a `ValueError` if it isn't one"
-    wanted = "the shape of one sample without the batch, such as 2 or (1, 28, 28)"
-    if isinstance(data_shape, (tuple, list)) and not data_shape:
-        raise ValueError(f"data_shape is missing: give {wanted}")
-    try:
-        if hasattr(data_shape, "tolist"): data_shape = data_shape.tolist()
-        sizes = data_shape if isinstance(data_shape, (tuple, list)) else [data_shape]
-        return tuple(_whole("data_shape", size, least=1) for size in sizes)
-    except (ValueError, RuntimeError): pass
-    raise ValueError(f"data_shape must be {wanted}, not {_brief(data_shape)}")
 
 # %% ../nbs/02_diffusion.ipynb #65a1686c
 class GaussianDiffusion(nn.Module):
@@ -136,7 +113,6 @@ def _keep_schedule(self: GaussianDiffusion, betas: Tensor) -> None:
         self.register_buffer(name, table.float(), persistent=False)
     self._levels = [Level(*pair) for pair in zip(signal.tolist(), noise.tolist())]
 
-
 @patch
 def _apply(
     self: GaussianDiffusion, fn: Callable[[Tensor], Tensor], recurse: bool = True,
@@ -153,12 +129,10 @@ def num_timesteps(self: GaussianDiffusion) -> int:
     "T, the number of steps from data to noise"
     return len(self.betas64)
 
-
 @patch(as_prop=True)
 def device(self: GaussianDiffusion) -> torch.device:
     "The device of the schedule, on which samples are drawn"
     return self.betas.device
-
 
 @patch(as_prop=True)
 def num_classes(self: GaussianDiffusion) -> int | None:
@@ -173,6 +147,13 @@ def level(
     x: Tensor,  # (B, …) the data; only its number of axes and its dtype are used
 ) -> Level:
     "The signal and noise factors of time `t`, as numbers or as tensors that broadcast over `x`"
+    if not isinstance(x, Tensor) or not x.is_floating_point(): x = self._samples("x", x)
+    t = check_timesteps(t, len(x) if x.ndim else 1, self.num_timesteps)
+    return self._level(t.to(self.device) if isinstance(t, Tensor) else t, x)
+
+@patch
+def _level(self: GaussianDiffusion, t: int | Tensor, x: Tensor) -> Level:
+    "`level`, for arguments that have been checked"
     if not isinstance(t, Tensor): return self._levels[t]
     shape = (-1,) + (1,) * (x.ndim - 1)
     signal = self.sqrt_alphas_cumprod[t].to(x.dtype)
@@ -186,7 +167,7 @@ def noise_like(
     generator: torch.Generator | None = None,
 ) -> Tensor:  # of x's shape, dtype and device
     "`noise` if it is given and fits x, else standard normal noise"
-    if not x.is_floating_point(): raise ValueError(f"x must hold floats in [-1, 1], not {x.dtype}")
+    x = _floats("x", x)
     if noise is None:
         _check_generator(generator, x.device)
         return torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
@@ -203,7 +184,6 @@ def _check_diffusion(diffusion: Any) -> None:
     if isinstance(diffusion, GaussianDiffusion): return
     raise ValueError(f"diffusion must be a GaussianDiffusion, not {_brief(diffusion)}")
 
-
 @patch
 def _samples(self: GaussianDiffusion, name: str, value: Any) -> Tensor:  # (B, …)
     "A batch of data as finite floats on the diffusion's device; a `ValueError` if it isn't one"
@@ -211,6 +191,13 @@ def _samples(self: GaussianDiffusion, name: str, value: Any) -> Tensor:  # (B, �
     if not x.ndim: raise ValueError(f"{name} must be a batch (B, …), not a single number")
     return x.to(self.device)
 
+@patch
+def _states(self: GaussianDiffusion, x: Any, t: Any, least: int = 0) -> tuple[Tensor, Any]:
+    "x_t in at least single precision, and t; a `ValueError` if they don't fit"
+    x = self._samples("x_t", x)
+    t = check_timesteps(t, len(x), self.num_timesteps, least)
+    if isinstance(t, Tensor): t = t.to(self.device)
+    return _at_least_single(x), t
 
 def _fit(name: str, value: Any, x: Tensor) -> Tensor:  # of x's shape, dtype and device
     "`value` as a tensor like x, finite; a `ValueError` if it has another shape"
@@ -231,7 +218,7 @@ def q_sample(
     "x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε: `x_start` after t steps of the forward process"
     x_start = self._samples("x_start", x_start)
     t = check_timesteps(t, len(x_start), self.num_timesteps)
-    level = self.level(t, x_start)
+    level = self._level(t, x_start)
     noise = noise_like(x_start, noise, generator)
     return level.signal * x_start + level.noise * noise
 
@@ -244,9 +231,8 @@ def predict_start_from_noise(
     noise: Tensor,  # (B, …) ε, or a prediction of it
 ) -> Tensor:  # (B, …) x̂_0, not clipped
     "x̂_0 = x_t/√ᾱ_t − √(1/ᾱ_t − 1) ε"
-    x_t = self._samples("x_t", x_t)
-    t = check_timesteps(t, len(x_t), self.num_timesteps)
-    return _predictions["noise"].start(x_t, _fit("noise", noise, x_t), self.level(t, x_t))
+    x_t, t = self._states(x_t, t)
+    return _noise_to_start(x_t, _fit("noise", noise, x_t), self._level(t, x_t))
 
 # %% ../nbs/02_diffusion.ipynb #94a81daf
 @patch
@@ -257,15 +243,13 @@ def predict_start(
     output: Tensor,  # (B, …) what the network predicts
 ) -> Tensor:  # (B, …) x̂_0, not clipped
     "x̂_0 from x_t and the network's output"
-    x_t = self._samples("x_t", x_t)
-    t = check_timesteps(t, len(x_t), self.num_timesteps)
+    x_t, t = self._states(x_t, t)
     return self._start_of(x_t, t, _fit("output", output, x_t))
-
 
 @patch
 def _start_of(self: GaussianDiffusion, x_t: Tensor, t: int | Tensor, output: Tensor) -> Tensor:
     "`predict_start`, for arguments that have been checked"
-    return _predictions[self.prediction].start(x_t, output, self.level(t, x_t))
+    return _predictions[self.prediction].start(x_t, output, self._level(t, x_t))
 
 # %% ../nbs/02_diffusion.ipynb #5a19ac3b
 @patch
@@ -276,17 +260,15 @@ def predict_noise_from_start(
     x_start: Tensor,  # (B, …) x_0, or a prediction of it
 ) -> Tensor:  # (B, …) ε
     "ε = (x_t − √ᾱ_t x̂_0)/√(1 − ᾱ_t)"
-    x_t = self._samples("x_t", x_t)
-    t = check_timesteps(t, len(x_t), self.num_timesteps, least=1)
-    level = self.level(t, x_t)
+    x_t, t = self._states(x_t, t, least=1)
+    level = self._level(t, x_t)
     return (x_t - level.signal * _fit("x_start", x_start, x_t)) / level.noise
 
 # %% ../nbs/02_diffusion.ipynb #4d746b20
 def _gaussian_means(mean: Any, data_shape: tuple[int, ...]) -> Tensor:  # (M, D) float64
     "The mean of each Gaussian, from a number, (*data_shape), or (M, *data_shape)"
-    single = not hasattr(mean, "__len__") or getattr(mean, "ndim", 1) == 0
-    if single: means = torch.tensor(_real("mean", mean), dtype=torch.float64).expand(data_shape)
-    else: means = _tensor("mean", mean, torch.float64)
+    if _is_single(mean): mean = torch.tensor(_real("mean", mean)).expand(data_shape)
+    means = _tensor("mean", mean, torch.float64)
     _check_finite("mean", means)
     if tuple(means.shape) == data_shape: means = means[None]
     if tuple(means.shape[1:]) == data_shape and len(means): return means.flatten(1)
@@ -294,21 +276,21 @@ def _gaussian_means(mean: Any, data_shape: tuple[int, ...]) -> Tensor:  # (M, D)
     raise ValueError(f"mean must be a number or have shape ({sizes}) or (M, {sizes}), "
                      f"not {tuple(means.shape)}")
 
+def _read_denoised(diffusion: GaussianDiffusion, x: Any, t: Any) -> tuple[Tensor, Tensor]:
+    "What a denoiser is given, as tensors; a `ValueError` unless they are samples and times"
+    x, shape = _floats("x", x), diffusion.data_shape
+    if x.shape[1:] != shape or not x.ndim:
+        raise ValueError(f"x must have samples of shape {shape}, not {_brief(x)}")
+    count = 1 if getattr(t, "shape", None) == (1,) else len(x)  # one time for all
+    t = check_timesteps(t, count, diffusion.num_timesteps, least=1)
+    return x, torch.as_tensor(t, device=x.device).expand(len(x))
 
-def _gaussian_weights(weights: Any, count: int) -> Tensor:  # (M,)
-    "How often each of `count` Gaussians occurs: equally often by default"
-    if weights is None: return torch.ones(count)
-    w = _tensor("weights", weights, torch.float64)
-    if w.shape == (count,) and w.isfinite().all() and (w > 0).all(): return w
-    raise ValueError(f"weights must be {count} finite numbers above 0, not {_brief(weights)}")
-
-# %% ../nbs/02_diffusion.ipynb #03686503
 def _chances(off: Tensor, variance: Tensor, weights: Tensor) -> Tensor:  # (B, M)
     "The probability of each Gaussian, given a sample at offset `off` (B, M, D) from its mean"
     logits = weights.log() - off.square().sum(-1) / (2 * variance)
     return logits.softmax(1)
 
-
+# %% ../nbs/02_diffusion.ipynb #03686503
 def gaussian_denoiser(
     diffusion: GaussianDiffusion,  # its schedule and its prediction are used
     # of the data: a number, (*data_shape), or (M, *data_shape) for M Gaussians
@@ -323,7 +305,9 @@ def gaussian_denoiser(
     weights = _gaussian_weights(weights, len(means))
 
     def denoiser(x: Tensor, t: Tensor) -> Tensor:
-        level = diffusion.level(t, x)
+        given, t = _read_denoised(diffusion, x, t)
+        x = _at_least_single(given)
+        level = diffusion._level(t, x)
         signal, noise = (part.view(-1, 1) for part in level)
         centers = means.to(x)
         variance = signal**2 * std**2 + noise**2
@@ -333,7 +317,8 @@ def gaussian_denoiser(
         chances = _chances(off, variance, weights.to(x))
         x_start = (chances[..., None] * starts).sum(1).view_as(x)
         epsilon = (x - level.signal * x_start) / level.noise
-        return _predictions[diffusion.prediction].target(x_start, epsilon, level)
+        target = _predictions[diffusion.prediction].target(x_start, epsilon, level)
+        return _in_dtype(target, given.dtype)
 
     return denoiser
 
@@ -350,12 +335,33 @@ def replace(
     for name, table in self.named_buffers(recurse=False): setattr(other, name, table)  # its dtype
     return other if self.training else other.eval()
 
+# %% ../nbs/02_diffusion.ipynb #879ff618
+def _check_levels(level_t: Any, level_s: Any, shape: Sequence[int] | None = None) -> None:
+    "Raise a `ValueError` unless both are levels, for data of this shape, the first one noisier"
+    if not isinstance(level_t, Level) or not isinstance(level_s, Level):
+        raise ValueError("level_t and level_s must be Levels, as from diffusion.level(t, x), "
+                         f"not {_brief(level_t)} and {_brief(level_s)}")
+    signal_t, noise_t = (_factor("level_t", factor) for factor in level_t)
+    signal_s, noise_s = (_factor("level_s", factor) for factor in level_s)
+    try:
+        later = signal_t * noise_s <= noise_t * signal_s
+        fits = shape is None or torch.broadcast_shapes(later.shape, shape) == tuple(shape)
+    except RuntimeError: fits = False
+    if not fits: raise ValueError("the levels must fit the data: a level for each sample, or one")
+    if not later.all(): raise ValueError("level_t must be noisier than level_s")
+    if all((factor > 0).all() for factor in (signal_t, noise_t, signal_s)): return
+    raise ValueError("level_t must hold some signal and some noise, and level_s some signal")
+
 # %% ../nbs/02_diffusion.ipynb #937aeed5
 def snr_ratio(
     level_t: Level,
     level_s: Level,  # at s < t
 ) -> float | Tensor:  # 0 … 1
     "The signal-to-noise ratio at t divided by that at s"
+    _check_levels(level_t, level_s)
+    return _snr_ratio(level_t, level_s)
+
+def _snr_ratio(level_t: Level, level_s: Level) -> float | Tensor:
     return (level_t.signal * level_s.noise / (level_t.noise * level_s.signal)) ** 2
 
 # %% ../nbs/02_diffusion.ipynb #91d69376
@@ -366,7 +372,15 @@ def posterior_mean_variance(
     level_s: Level,  # at s < t
 ) -> tuple[Tensor, float | Tensor]:  # mean (B, …), variance (a number, or broadcastable)
     "Mean and variance of q(x_s | x_t, x_0) for any s < t (arXiv 2006.11239, eq. 7)"
-    r = snr_ratio(level_t, level_s)
+    x_t = _at_least_single(_data("x_t", x_t))
+    x_start = _fit("x_start", x_start, x_t)
+    _check_levels(level_t, level_s, x_t.shape)
+    return _posterior(x_start, x_t, level_t, level_s)
+
+def _posterior(
+    x_start: Tensor, x_t: Tensor, level_t: Level, level_s: Level,
+) -> tuple[Tensor, float | Tensor]:
+    r = _snr_ratio(level_t, level_s)
     from_start = ((1 - r) * level_s.signal) * x_start
     from_x_t = (r * level_s.signal / level_t.signal) * x_t
     return from_start + from_x_t, (1 - r) * level_s.noise**2
@@ -380,11 +394,9 @@ def q_posterior_mean_variance(
     t: int | Tensor,  # one time or LongTensor (B,); 1 … T
 ) -> tuple[Tensor, float | Tensor]:  # mean (B, …), variance (a number, or broadcastable)
     "Mean and variance of q(x_{t−1} | x_t, x_0) (arXiv 2006.11239, eq. 7)"
-    x_t = self._samples("x_t", x_t)
-    x_start = _fit("x_start", x_start, x_t)
-    t = check_timesteps(t, len(x_t), self.num_timesteps, least=1)
-    level_t, level_s = self.level(t, x_t), self.level(t - 1, x_t)
-    return posterior_mean_variance(x_start, x_t, level_t, level_s)
+    x_t, t = self._states(x_t, t, least=1)
+    level_t, level_s = self._level(t, x_t), self._level(t - 1, x_t)
+    return _posterior(_fit("x_start", x_start, x_t), x_t, level_t, level_s)
 
 # %% ../nbs/02_diffusion.ipynb #12cdb94a
 @patch
@@ -394,13 +406,11 @@ def _get_network(self: GaussianDiffusion) -> Callable[..., Tensor]:
         raise ValueError("this diffusion has no denoise_fn: give it a network, or use `replace`")
     return self.denoise_fn
 
-
 @patch
 def _evaluate(self: GaussianDiffusion, x: Tensor, t: Tensor, *labels: Tensor) -> Tensor:
     "The output of the network, in x's shape and dtype; a `ValueError` if it has another shape"
     network = self._get_network()
     return _check_output(network(x.to(_weights_dtype(network)), t, *labels), x)
-
 
 def _check_output(output: Any, x: Tensor) -> Tensor:  # (B, …) in x's dtype
     if isinstance(output, Tensor) and output.shape == x.shape: return _in_dtype(output, x.dtype)
@@ -426,6 +436,7 @@ def p_losses(
         raise ValueError(f"samples must have shape {self.data_shape}, not {given}")
     if len(x_start) == 0: raise ValueError("x_start is empty: a loss needs at least one sample")
     self._get_network()
+    _function("loss", loss, "a function of (output, target)", 2)
     _check_generator(generator, x_start.device)
     if t is not None: t = check_timesteps(t, len(x_start), self.num_timesteps, least=1)
     options = dict(t=t, noise=noise, loss=loss, generator=generator)
@@ -443,20 +454,18 @@ def _losses(
     if t is None: t = torch.randint(1, T + 1, (B,), device=device, generator=generator)
     else: t = torch.as_tensor(t, device=device).expand(B)
     noise = noise_like(x_start, noise, generator)
-    level = self.level(t, x_start)
+    level = self._level(t, x_start)
     x_t = level.signal * x_start + level.noise * noise
     target = _predictions[self.prediction].target(x_start, noise, level)
     return loss(self._evaluate(x_t, t, *labels), target)
-
 
 @patch
 def _network_labels(self: GaussianDiffusion, labels: Labels | None, x: Tensor) -> list[Tensor]:
     "The network's arguments after x and t: none, or `labels` as a LongTensor (B,)"
     if labels is None: return []
-    if not takes_labels(self.denoise_fn):
-        raise ValueError("labels were given, but the network takes none")
     on_gpu = isinstance(labels, Tensor) and labels.device.type != "cpu"
-    if on_gpu: return [labels]  # reading them would wait for the GPU
+    fits = on_gpu and labels.shape == (len(x),) and _holds_whole(labels)
+    if fits and takes_labels(self.denoise_fn): return [labels.long()]  # unread: no wait for the GPU
     return [self._resolve_labels(labels, len(x), x.device)]
 
 # %% ../nbs/02_diffusion.ipynb #329b76f6
@@ -464,7 +473,10 @@ def _network_labels(self: GaussianDiffusion, labels: Labels | None, x: Tensor) -
 def class_names(self: GaussianDiffusion) -> list[str]:
     "Names of the labels 1 … K: the card's, or else their numbers; empty without labels"
     numbers = [str(k) for k in range(1, (self.num_classes or 0) + 1)]
-    return self.card.get("class_names") or numbers
+    if not isinstance(self.card, dict):
+        raise ValueError(f"card must be a dict, not {_brief(self.card)}")
+    given = self.card.get("class_names")
+    return _class_names([] if given is None else given) or numbers
 
 # %% ../nbs/02_diffusion.ipynb #fa913691
 @patch

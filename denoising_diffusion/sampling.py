@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from denoising_diffusion.checks import (
     Labels, _brief, _check_finite, _check_generator, check_timesteps, _data, _empty, _falling,
-    _flag, _floats, _in_dtype, _is_single, _progress_bar, _real, _tensor, _weights_dtype, _whole,
+    _flag, _floats, _in_dtype, _is_single, _progress_bar, _real, _weights_dtype, _whole,
 )
 from .schedules import _most_timesteps, cumulate_alphas
 from denoising_diffusion.diffusion import (
@@ -130,15 +130,15 @@ def _trajectory(
         x_start = predict(x, t)
         if s < t: yield Step(t, x, x_start)
         x = move(x, x_start, t, s)
-    _check_drawn(x)
-    yield Step(0, x, x)
+    yield Step(0, _check_drawn(x), x)
 
-def _check_drawn(x: Tensor) -> None:
-    "Raise a `ValueError` if samples hold NaN or infinity"
+def _check_drawn(x: Tensor) -> Tensor:
+    "Samples as they are; a `ValueError` if they hold NaN or infinity"
     try: _check_finite("samples", x)
     except ValueError as error:
         cause = "the network returned NaN or infinity, or values that are far too large"
         raise ValueError(f"{error}: {cause}") from None
+    return x
 
 def _with_bar(steps: list[Any], progress: bool) -> Iterable[Any]:
     return _progress_bar(steps, desc="sampling", leave=False) if progress else steps
@@ -416,8 +416,7 @@ def sample_step(
     if noise is not None: noise = noise_like(x, noise)
     x_start = _predict_x_start(diffusion, _Evaluator(denoiser), x, t, clip_denoised)
     x_s = _move(diffusion, x, x_start, t, s, rule=rule, noise=noise, generator=generator)
-    _check_drawn(x_s)
-    return x_s, x_start
+    return _check_drawn(x_s), x_start
 
 def _memoryless(rule: Callable) -> Callable:
     "The rule without its checks; a `ValueError` if it remembers earlier steps"

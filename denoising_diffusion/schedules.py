@@ -8,11 +8,12 @@ __all__ = ['schedules', 'cumulate_alphas', 'linear_beta_schedule', 'cosine_beta_
 
 # %% ../nbs/01_schedules.ipynb #b41e1e42
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from .checks import _real, _tensor, _whole
+from .checks import _brief, _real, _tensor, _unwrap, _whole
 
 # %% ../nbs/01_schedules.ipynb #97a8afa3
 def cumulate_alphas(
@@ -112,3 +113,38 @@ def clipped_snr_weights(
     gamma = _real("gamma", gamma, 1)
     noise_share = 1 - cumulate_alphas(betas)[1:]
     return (gamma * noise_share).clamp(max=1)
+
+# %% ../nbs/01_schedules.ipynb #cd425132
+def _read_shape(data_shape: Any) -> tuple[int, ...]:
+    "The shape of one sample as a tuple; a `ValueError` if it isn't one"
+    wanted = "the shape of one sample without the batch, such as 2 or (1, 28, 28)"
+    if isinstance(data_shape, (tuple, list)) and not data_shape:
+        raise ValueError(f"data_shape is missing: give {wanted}")
+    try:
+        if hasattr(data_shape, "tolist"): data_shape = data_shape.tolist()
+        sizes = data_shape if isinstance(data_shape, (tuple, list)) else [data_shape]
+        return tuple(_whole("data_shape", size, least=1) for size in sizes)
+    except (ValueError, RuntimeError): pass
+    raise ValueError(f"data_shape must be {wanted}, not {_brief(data_shape)}")
+
+def _check_steps(network: Any, num_timesteps: int) -> None:
+    "Raise a `ValueError` if the network was made for another number of steps"
+    steps = getattr(_unwrap(network), "num_timesteps", None)
+    if steps in (None, num_timesteps): return
+    raise ValueError(f"the network has num_timesteps = {_brief(steps)}, "
+                     f"but there are {num_timesteps} betas: both must be the same T")
+
+# %% ../nbs/01_schedules.ipynb #58a62450
+def _factor(name: str, value: Any) -> Tensor:
+    "A factor of a level as a tensor; a `ValueError` unless it holds numbers in 0 … 1"
+    if not isinstance(value, Tensor): return torch.tensor(_real(name, value, 0, 1))
+    x = _tensor(name, value)
+    if x.is_floating_point() and bool(((x >= 0) & (x <= 1)).all()): return x
+    raise ValueError(f"{name} must hold numbers in 0 … 1, not {_brief(value)}")
+
+def _gaussian_weights(weights: Any, count: int) -> Tensor:  # (M,)
+    "How often each of `count` Gaussians occurs: equally often by default"
+    if weights is None: return torch.ones(count)
+    w = _tensor("weights", weights, torch.float64)
+    if w.shape == (count,) and w.isfinite().all() and (w > 0).all(): return w
+    raise ValueError(f"weights must be {count} finite numbers above 0, not {_brief(weights)}")

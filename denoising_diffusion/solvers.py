@@ -13,7 +13,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from .checks import _real
-from .diffusion import Level, snr_ratio
+from .diffusion import Level, _snr_ratio
 from .ddim import ddim_rule
 
 # %% ../nbs/06_solvers.ipynb #bea2abd2
@@ -22,7 +22,7 @@ def _half_logsnr_step(
     level_s: Level,  # at s < t, s > 0
 ) -> float:
     "The rise h of half the log signal-to-noise ratio from t to s (arXiv 2206.00927)"
-    return -0.5 * math.log(snr_ratio(level_t, level_s))
+    return -0.5 * math.log(_snr_ratio(level_t, level_s))
 
 # %% ../nbs/06_solvers.ipynb #69e0f197
 class _Evaluation(NamedTuple):
