@@ -25,7 +25,7 @@ _names = {
     "images": """images_from_folder labelled_images_from_folder read_folder find_duplicates
         flatten_image square_image subject_box""",
     "training": "train batched_loss batched_metric random_flip",
-    "plots": "image_grid contact_sheet",
+    "plots": "image_grid contact_sheet plot_points plot_steps",
     "pretrained": "load_pretrained save_pretrained pretrained_names",
     "metrics": "frechet_distance precision_recall",
     "frechet": "LeNet5 Reference fld report train_reference save_reference load_reference",
