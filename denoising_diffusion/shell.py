@@ -12,7 +12,7 @@ import re
 import sys
 import warnings
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from inspect import signature
 from pathlib import Path
@@ -22,15 +22,17 @@ from fastcore.script import anno_parser
 
 # %% ../nbs/49_shell.ipynb #70514deb
 from .checks import _brief, _flag, _real, _whole
+from .files import _as_utf8
 
 # %% ../nbs/49_shell.ipynb #a649ac63
-_notes = """Options that are left out come from the model's card, the table in the .md file beside
-its weights. If the card says nothing, the sampler is ddpm, with as many steps as in training and
-without guidance. If --sampler is given, only the guidance comes from the card: the defaults are
-then all steps, eta 0 and even spacing. --eta is for ddim, dpm and unipc. With 0 a sample depends on
-its first noise alone, and 1 adds as much noise in each step as ddpm does. A --spacing below 1 takes
-more of the steps where noise is high. A --guidance above 1 makes samples more typical of their
-class, and less varied."""
+_notes = """Options that are left out come from the model's card, which is inside the .safetensors or
+.pt file. The table in the .md file beside it is a copy to read: a change there has no effect. If
+the card says nothing, the sampler is ddpm, with as many steps as in training and without guidance.
+If --sampler is given, only the guidance comes from the card: the defaults are then all steps, eta 0
+and even spacing. --eta is for ddim, dpm and unipc. With 0 a sample depends on its first noise
+alone, and 1 adds as much noise in each step as ddpm does. --spacing is any number above 0. Below 1
+it takes more of the steps where noise is high, and above 1 where noise is low. --guidance lies in
+-100 ... 100. Above 1 it makes samples more typical of their class, and less varied."""
 
 def _read_as(kind: type, words: str) -> Callable[[str], Any]:
     "A function that reads a number, for a parser"
@@ -42,8 +44,14 @@ def _read_as(kind: type, words: str) -> Callable[[str], Any]:
 _readers = {int: _read_as(int, "a whole number"), float: _read_as(float, "a number")}
 
 # %% ../nbs/49_shell.ipynb #5c8445c9
+def _no_lines(message: object) -> str: return re.sub(r"\s*\n\s*", " ", str(message).strip())
+
+def _printable(text: object) -> str:
+    "A text in which letters that can't be printed are escapes, such as \\n for a new line"
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in _as_utf8(str(text)))
+
 def _exit(command: str, message: object, status: int) -> NoReturn:
-    print(f"{command}: {_no_lines(message)}", file=sys.stderr)
+    print(f"{command}: {_printable(_no_lines(message))}", file=sys.stderr)
     raise SystemExit(status)
 
 def _parser(command: Callable[..., Any]) -> ArgumentParser:
@@ -110,12 +118,10 @@ def _name_options(
     return re.sub(rf"\b({words})\b", rf"{dashes}\1", head[0]) + message[head.end():]
 
 # %% ../nbs/49_shell.ipynb #9aecf8ea
-def _no_lines(message: object) -> str: return re.sub(r"\s*\n\s*", " ", str(message).strip())
-
 class _Stream:
     "A text stream that ignores all text after the first failure to write"
     def __init__(self, stream: TextIO | None):
-        self.stream = stream or open(os.devnull, "w")
+        self.stream, self.failure = stream or open(os.devnull, "w"), None
         with contextlib.suppress(AttributeError): self.stream.reconfigure(errors="replace")
 
     def __getattr__(self, name: str) -> Any: return getattr(self.stream, name)
@@ -125,17 +131,24 @@ class _Stream:
 
     def write(self, text: str) -> int:
         try: print(text, end="", file=self.stream, flush=True)
-        except OSError: self._silence()
+        except OSError as error:
+            self.failure = self.failure or error
+            self._silence()
         return len(text)
 
     def flush(self) -> None: pass  # each `write` does it
 
-def _quiet_streams() -> contextlib.ExitStack:
-    "A `with` block in which stdout and stderr raise no error when nobody reads them"
-    stack = contextlib.ExitStack()
-    stack.enter_context(contextlib.redirect_stdout(_Stream(sys.stdout)))
-    stack.enter_context(contextlib.redirect_stderr(_Stream(sys.stderr)))
-    return stack
+def _exit_if_lost(command: str, stream: _Stream) -> None:
+    "Stop with status 1 if text for this stream was lost, although its reader has not gone away"
+    lost = stream.failure
+    if lost is None or isinstance(lost, BrokenPipeError): return
+    _exit(command, f"the output can't be written: {lost.strerror or lost}", 1)
+
+@contextlib.contextmanager
+def _quiet_streams() -> Iterator[_Stream]:
+    "A `with` block in which stdout and stderr raise no error when nobody reads them; its stdout"
+    stdout, stderr = _Stream(sys.stdout), _Stream(sys.stderr)
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr): yield stdout
 
 # %% ../nbs/49_shell.ipynb #7039aef6
 def _run_in_shell(command: Callable[..., Any]) -> None:
@@ -146,14 +159,21 @@ def _run_in_shell(command: Callable[..., Any]) -> None:
     options = [k for k, v in signature(command).parameters.items() if v.default is not v.empty]
     def translate(message: object) -> str: return _name_options(str(message), options, "--")
     def warn(message: Warning | str, *_: Any) -> None:
-        print(f"{name}: {_no_lines(translate(message))}", file=sys.stderr)
+        print(f"{name}: {_printable(_no_lines(translate(message)))}", file=sys.stderr)
     warnings.showwarning = warn
     try: command(**_check_options(command, arguments))
-    except (ValueError, FloatingPointError) as error: _exit(name, translate(error), 2)
+    except (ValueError, FloatingPointError, OSError) as error: _exit(name, translate(error), 2)
     except KeyboardInterrupt: _exit(name, stopped, 130)
     except (MemoryError, RuntimeError) as error:
         if "memory" not in repr(error).lower(): raise
         _exit(name, "there is not enough memory for this", 2)
+
+@contextlib.contextmanager
+def _ending_well() -> Iterator[None]:
+    "A `with` block that may stop the program with status 0, as --help does"
+    try: yield
+    except SystemExit as stop:
+        if stop.code: raise
 
 def _plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     "Make `command` both a program and a function, with errors that name its options"
@@ -162,11 +182,14 @@ def _plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
         if not (args or kwargs) and Path(sys.argv[0]).stem == command.__name__:
-            with _quiet_streams(): return _run_in_shell(command)
+            with _quiet_streams() as stdout:
+                with _ending_well(): _run_in_shell(command)
+                return _exit_if_lost(command.__name__, stdout)
         given = signature(command).bind(*args, **kwargs).arguments
         try: return command(**_check_options(command, given))
         except ValueError as error:
             error.args = (_name_options(str(error), options),)
             raise
+        except OSError as error: raise ValueError(str(error)) from error
 
     return run
