@@ -6,27 +6,34 @@
 __all__ = []
 
 # %% ../nbs/24_inputs.ipynb #cf04fa79
+import gc
 import hashlib
 import math
-from collections.abc import Callable, Iterator
+import random
+import sys
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from dis import get_instructions
 from inspect import signature
 from pathlib import Path
 from random import Random, SystemRandom
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 import torch
+from fastcore.basics import patch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 
 from denoising_diffusion.checks import (
-    _brief, _holds_whole, _real, _tensor, takes_labels, warn_user, _whole,
+    _brief, _check_finite, _flag, _holds_whole, _real, _takes, _tensor, takes_labels, warn_user, _whole,
 )
 from .diffusion import GaussianDiffusion
-from .data import _check_dtype, split_labels, _warn_if_positive
+from .data import _check_dtype, find_device, split_labels, _warn_if_positive
 
 # %% ../nbs/24_inputs.ipynb #eee425ab
 def _check_values(x: Tensor, name: str) -> None:
@@ -48,6 +55,14 @@ def _check_classes(low: int, high: int, num_classes: int | None, name: str) -> N
         f"the labels of {name} go from {low} to {high}, but they are counted from 1: 0 means "
         f'"no label", and label {num_classes} never occurs. If they were counted from 0, add 1 to '
         "each; to train without labels, give the samples alone")
+
+def _check_held_out(low: int, high: int, count: int, num_classes: int | None, name: str) -> None:
+    "The same for data that may lack classes: an error if chance can't explain it, else a warning"
+    if num_classes is None or low > 0 or high == 0 or high >= num_classes: return
+    if high == num_classes - 1 and count >= 5 * num_classes:
+        _check_classes(low, high, num_classes, name)
+    warn_user(f'{name} has label 0, "no label", but never label {num_classes}: '
+              "if its labels were counted from 0, add 1 to each")
 
 # %% ../nbs/24_inputs.ipynb #08dd32f2
 def _split_data(data: Any, name: str) -> tuple[Tensor, Any]:
@@ -87,7 +102,9 @@ def _check_data(
     return x, diffusion._resolve_labels(labels, len(x))
 
 # %% ../nbs/24_inputs.ipynb #252050d6
-def _check_all_labels(diffusion: GaussianDiffusion, data: Any, name: str = "train_data") -> bool:
+def _check_all_labels(
+    diffusion: GaussianDiffusion, data: Any, name: str = "train_data", held_out: bool = False,
+) -> bool:
     "Whether all data could be checked; a `ValueError` if their labels were counted from 0"
     if isinstance(data, DataLoader):
         is_plain = type(data.dataset) is TensorDataset and data.collate_fn is default_collate
@@ -96,8 +113,17 @@ def _check_all_labels(diffusion: GaussianDiffusion, data: Any, name: str = "trai
     labels = split_labels(data)[1]
     if labels is None: return True
     low, high = (int(label) for label in labels.aminmax())
-    _check_classes(low, high, diffusion.num_classes, name)
+    if held_out: _check_held_out(low, high, len(labels), diffusion.num_classes, name)
+    else: _check_classes(low, high, diffusion.num_classes, name)
     return True
+
+def _fits(check: "_BatchCheck", x: Tensor, labels: Tensor | None) -> bool:
+    "Whether a batch has the right shapes and dtypes"
+    has_labels = labels is not None
+    if has_labels and not (_holds_whole(labels) and labels.shape == (len(x),)): return False
+    if has_labels and not check.takes_labels: return False
+    is_right = x.dtype == torch.uint8 or x.is_floating_point()
+    return is_right and len(x) > 0 and tuple(x.shape[1:]) == check.diffusion.data_shape
 
 # %% ../nbs/24_inputs.ipynb #0d7efcfe
 @dataclass
@@ -108,65 +134,133 @@ class _BatchCheck:
     low: int | None = None  # the lowest label so far
     high: int = 0  # the highest label so far
     is_first: bool = True  # the values of the first batch are checked, too
+    held_out: bool = False  # data to measure with: all values are checked, and classes may lack
+    count: int = 0  # labels so far
 
     def __post_init__(self) -> None: self.takes_labels = takes_labels(self.diffusion.denoise_fn)
 
     def __call__(self, batch: Any) -> None:
         x, labels = split_labels(batch)
-        if self.is_first or not self._fits(x, labels): _check_data(self.diffusion, batch, self.name)
+        unknown = self.is_first or not _fits(self, x, labels)
+        if unknown: _check_data(self.diffusion, batch, self.name)
+        elif self.held_out and x.is_floating_point(): _check_finite(self.name, x)
         self.is_first = False
         if labels is None or labels.device.type != "cpu": return  # don't wait for a GPU
         low, high = (int(label) for label in labels.aminmax())
         if low < 0 or high > (self.diffusion.num_classes or high):
             self.diffusion._resolve_labels(labels, len(x))  # which raises an error
+        self.count += len(labels)
         self.low, self.high = min(low, low if self.low is None else self.low), max(high, self.high)
-
-    def _fits(self, x: Tensor, labels: Tensor | None) -> bool:
-        "Whether a batch has the right shapes and dtypes"
-        has_labels = labels is not None
-        if has_labels and not (_holds_whole(labels) and labels.shape == (len(x),)): return False
-        if has_labels and not self.takes_labels: return False
-        is_right = x.dtype == torch.uint8 or x.is_floating_point()
-        return is_right and len(x) > 0 and tuple(x.shape[1:]) == self.diffusion.data_shape
 
     def finish(self) -> None:
         "Raise a `ValueError` if label 0 occurred and label K didn't"
         if self.low is None: return
-        _check_classes(self.low, self.high, self.diffusion.num_classes, self.name)
+        found, num_classes = (self.low, self.high), self.diffusion.num_classes
+        if not self.held_out: return _check_classes(*found, num_classes, self.name)
+        _check_held_out(*found, self.count, num_classes, self.name)
+        self.low, self.high, self.count = None, 0, 0  # the next epoch has the same labels again
+
+# %% ../nbs/24_inputs.ipynb #3a6d5b49
+def _check_measured(diffusion: GaussianDiffusion, data: Any, name: str) -> _BatchCheck | None:
+    "Check data to measure with; what is left to check batch by batch, or None"
+    if _check_all_labels(diffusion, data, name, held_out=True): return None
+    return _BatchCheck(diffusion, name, held_out=True)
+
+def _to_device(data: Tensor | tuple, device: torch.device) -> Tensor | tuple:
+    "Tensors on the device, if they fill less than half of its free memory"
+    parts = [part for part in split_labels(data) if part is not None]
+    num_bytes = sum(part.numel() * part.element_size() for part in parts)
+    if device.type == "cuda" and num_bytes > torch.cuda.mem_get_info(device)[0] / 2: return data
+    return tuple(part.to(device) for part in parts)
 
 # %% ../nbs/24_inputs.ipynb #53ac1b05
-_Generator = torch.Generator | np.random.Generator | np.random.RandomState | Random
-_kinds = torch.Generator, np.random.Generator, np.random.RandomState, Random
+_kinds = (torch.Generator, np.random.Generator, np.random.BitGenerator, np.random.RandomState,
+          Random)
+# Packages whose code has no generators but those that `seeded` seeds, and objects with such
+_known = {*sys.stdlib_module_names, "numpy", "torch", "torchvision", "PIL", "scipy", "pandas",
+          "pyarrow", "h5py", "cv2", "fastcore", "denoising_diffusion"}
+_seeded = {id(random.random.__self__), id(np.random.random.__self__), id(torch.default_generator)}
+_atoms = {int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device}
 
 
-def _children(part: Any) -> list[Any]:
-    "What an object holds: the items of a short list, or its attributes"
-    if isinstance(part, (Tensor, np.ndarray, str, bytes, type)): return []
-    if isinstance(part, (list, tuple)): return list(part) if len(part) < 100 else []
-    values = part if isinstance(part, dict) else getattr(part, "__dict__", {})
-    return [value for name, value in list(values.items())[:100] if name != "_iterator"]
+def _is_known(part: Any) -> bool:
+    "Whether a function, a class or a module is of a known package"
+    name = part.__name__ if isinstance(part, ModuleType) else getattr(part, "__module__", None)
+    is_heap = isinstance(part, type) and part.__flags__ & 512
+    if name == "builtins" and is_heap: return False  # a class of Rust that hides its package
+    return isinstance(name, str) and name.partition(".")[0] in _known
 
 
-def _find_generators(part: Any, depth: int = 4, seen: dict[int, Any] | None = None) -> list[Any]:
-    "The random generators in a loader: its own, and those of its samplers, data set and transforms"
-    seen = {} if seen is None else seen
-    if depth < 0 or id(part) in seen: return []
-    seen[id(part)] = part
-    if isinstance(part, _kinds): return [] if isinstance(part, SystemRandom) else [part]
-    found = [_find_generators(child, depth - 1, seen) for child in _children(part)]
-    return [generator for generators in found for generator in generators]
+def _is_plain(value: Any) -> bool:
+    "Whether a value surely holds no generator; of containers only those that are empty or flat"
+    kind = type(value)
+    if kind in _atoms or isinstance(value, Tensor): return True
+    if kind is tuple: return {*map(type, value)} <= _atoms
+    return kind in (list, dict, set, OrderedDict) and not value
+
+# %% ../nbs/24_inputs.ipynb #6cab6e0d
+def _global_values(function: FunctionType) -> list[Any]:
+    "The global variables that the code of a function names, also those in other modules"
+    names, attributes, codes = {}, {}, [function.__code__]
+    while codes:
+        code = codes.pop()
+        steps = get_instructions(code)
+        names |= {step.argval: 0 for step in steps if step.opname == "LOAD_GLOBAL"}
+        attributes |= dict.fromkeys(code.co_names)
+        codes += [part for part in code.co_consts if isinstance(part, CodeType)]
+    found = [function.__globals__[name] for name in names if name in function.__globals__]
+    modules = [part for part in found if isinstance(part, ModuleType) and not _is_known(part)]
+    inside = [vars(module) for module in modules]
+    return found + [held[name] for held in inside for name in attributes if name in held]
+
+# %% ../nbs/24_inputs.ipynb #cbc2b0a2
+def _children(part: Any) -> Iterable[Any]:
+    "What an object holds: attributes, items, bound arguments, and what its code uses"
+    if isinstance(part, DataLoader):
+        return [value for name, value in vars(part).items() if name != "_iterator"]
+    if isinstance(part, ModuleType): return []
+    if isinstance(part, type):
+        return [] if _is_known(part) else [*vars(part).values(), *part.__bases__]
+    if isinstance(part, np.ndarray): return part.tolist() if part.dtype.hasobject else []
+    if not isinstance(part, FunctionType): return gc.get_referents(part)
+    kept = part.__closure__, part.__defaults__, part.__kwdefaults__, vars(part)
+    return [*kept, *([] if _is_known(part) else _global_values(part))]
+
+
+def _is_opaque(part: Any) -> bool:
+    "Whether an object of another language may hold a generator, which Python can't see"
+    if isinstance(part, BuiltinFunctionType) and part.__module__: return not _is_known(part)
+    own = [cls for cls in type(part).__mro__ if not _is_known(cls)]
+    return any(isinstance(vars(cls).get("__new__"), BuiltinFunctionType) for cls in own)
+
+# %% ../nbs/24_inputs.ipynb #6377409e
+def _find_generators(*parts: Any, most: int = 10_000) -> tuple[list[Any], list[str]]:
+    "The random generators that some objects hold, and what may hold others that we can't see"
+    found, unseen, seen, queue = [], [], {}, deque(parts)
+    while queue and len(seen) < most:
+        part = queue.popleft()
+        if id(part) in seen or id(part) in _seeded or isinstance(part, SystemRandom): continue
+        seen[id(part)] = part
+        if isinstance(part, _kinds): found.append(part)
+        elif _is_opaque(part): unseen.append(f"an object of {type(part).__module__}")
+        else: queue.extend(child for child in _children(part) if not _is_plain(child))
+    return found, unseen + [f"what lies behind {most:,} other objects"] * bool(queue)
 
 # %% ../nbs/24_inputs.ipynb #f2d1df22
+def _bits_of(generator: Any) -> Any:
+    "The part of a generator of NumPy that has a state"
+    return getattr(generator, "bit_generator", generator)
+
+
 def _state_of(generator: Any) -> Any:
-    if isinstance(generator, torch.Generator): return generator.get_state()
-    if isinstance(generator, np.random.Generator): return generator.bit_generator.state
-    return generator.getstate() if isinstance(generator, Random) else generator.get_state()
+    if isinstance(generator, (torch.Generator, np.random.RandomState)): return generator.get_state()
+    return generator.getstate() if isinstance(generator, Random) else _bits_of(generator).state
 
 
 def _set_state(generator: Any, state: Any) -> None:
-    if isinstance(generator, np.random.Generator): generator.bit_generator.state = state
-    elif isinstance(generator, Random): generator.setstate(state)
-    else: generator.set_state(state)
+    if isinstance(generator, Random): generator.setstate(state)
+    elif isinstance(generator, (torch.Generator, np.random.RandomState)): generator.set_state(state)
+    else: _bits_of(generator).state = state
 
 
 def _hash(*values: Any) -> int:  # 0 … 2^63 − 1
@@ -184,14 +278,21 @@ def _seed(generator: Any, seed: int) -> None:
     if isinstance(generator, torch.Generator): generator.manual_seed(seed)
     elif isinstance(generator, Random): generator.seed(seed)
     elif isinstance(generator, np.random.RandomState): generator.seed(seed % 2**32)
-    else: generator.bit_generator.state = type(generator.bit_generator)(seed).state
+    else: _bits_of(generator).state = type(_bits_of(generator))(seed).state
 
 # %% ../nbs/24_inputs.ipynb #82891817
 class _Generators:
-    "The generators of some loaders, which `seed` sets for each epoch"
-    def __init__(self, *data: Any):  # loaders; anything else is ignored
+    "The generators of some loaders, which `seed` sets for each epoch, and those of functions"
+    def __init__(self, *data: Any, functions: Iterable[Any] = ()):  # other data are ignored
         loaders = [each for each in data if isinstance(each, DataLoader)]
-        self.generators = _find_generators(loaders)
+        found, self.unseen = _find_generators(*loaders)
+        self.generators = sorted(found, key=_origin_of)
+        found, unseen = _find_generators(*functions)
+        of_loaders = {id(generator) for generator in self.generators}
+        self.stepped = [each for each in found if id(each) not in of_loaders]  # for `seed_step`
+        if len(self.stepped) < len(found): unseen.append("a generator that also draws for the data")
+        self.unseen += unseen
+        self.generators += sorted(self.stepped, key=_origin_of)
         self.origins = [_origin_of(generator) for generator in self.generators]
         self.num_workers = [loader.num_workers for loader in loaders]
         self.keeps_workers = any(loader.persistent_workers for loader in loaders)
@@ -201,13 +302,32 @@ class _Generators:
         for generator, origin in zip(self.generators, self.origins):
             _seed(generator, _hash(origin, seed, epoch))
 
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        "After this `with` block, the generators have their old states again"
-        states = [_state_of(generator) for generator in self.generators]
-        try: yield
-        finally:
-            for generator, state in zip(self.generators, states): _set_state(generator, state)
+    def seed_step(self, seed: int, step: int) -> None:
+        "Seed those of functions for a step"
+        first = len(self.generators) - len(self.stepped)
+        for generator, origin in zip(self.generators[first:], self.origins[first:]):
+            _seed(generator, _hash(origin, seed, "step", step))
+
+# %% ../nbs/24_inputs.ipynb #c75c4cf1
+@patch
+def warn_of_resume(self: _Generators, path: str | Path) -> None:
+    "Warn if a resumed training may differ from one that was never stopped"
+    differs = "may differ from a training that was never stopped"
+    if self.keeps_workers:
+        warn_user("resuming with persistent_workers: what the data set draws at random in the "
+                  f"workers {differs}")
+    if self.unseen:
+        warn_user(f"resuming {path}: {self.unseen[0]} may draw at random, which can't be seen from "
+                  f"here, so the rest {differs}")
+
+@patch
+@contextmanager
+def kept(self: _Generators) -> Iterator[None]:
+    "After this `with` block, the generators have their old states again"
+    states = [_state_of(generator) for generator in self.generators]
+    try: yield
+    finally:
+        for generator, state in zip(self.generators, states): _set_state(generator, state)
 
 # %% ../nbs/24_inputs.ipynb #c7eb808f
 _limits: dict[str, tuple[Callable[[float], bool], str]] = {  # name: (test, what it must be)
@@ -237,8 +357,11 @@ def _positive(name: str, value: Any) -> float:
     if number > 0: return number
     raise ValueError(f"{name} must be above 0, not {_brief(value)}")
 
-def _check_callable(name: str, value: Any) -> None:
+def _check_callable(name: str, value: Any, count: int | None = None) -> None:
     if not callable(value): raise ValueError(f"{name} must be a function, not {_brief(value)}")
+    if count is None or isinstance(value, type) or _takes(value, count): return
+    number = "one argument" if count == 1 else f"{count} arguments"
+    raise ValueError(f"{name} must be a function of {number}, unlike {_brief(value)}")
 
 def _make_optimizer(make: Any, parameters: Any, **options: float) -> Optimizer:
     "The optimizer that `make` makes; a `ValueError` if it is none, or has nothing to train"
@@ -283,12 +406,15 @@ def _check_augmented(changed: Any, x: Tensor) -> Tensor:
     raise ValueError(f"augment must return a batch of shape {shape}, not {_brief(changed)}")
 
 # %% ../nbs/24_inputs.ipynb #6268b55e
+_counts = dict(loss=2, lr_schedule=1, augment=1, after_epoch=2)  # of arguments
+
 def _check_choices(functions: dict[str, Any], dtype: Any, resume: Any, checkpoint: Any) -> None:
     "Raise a `ValueError` unless each option is a function, a dtype or a path, as it must be"
     for name, value in functions.items():
         may_lack = name not in ("optimizer", "loss")
-        if not (value is None and may_lack): _check_callable(name, value)
-    if dtype not in (None, torch.bfloat16, torch.float16):
+        if not (value is None and may_lack): _check_callable(name, value, _counts.get(name))
+    is_dtype = dtype is None or isinstance(dtype, torch.dtype)
+    if not is_dtype or dtype not in (None, torch.bfloat16, torch.float16):
         wanted = "torch.bfloat16, torch.float16 or None"
         raise ValueError(f"dtype must be {wanted}, not {_brief(dtype)}")
     if not isinstance(resume, (bool, str, Path)):
@@ -306,3 +432,15 @@ def _check_weights(diffusion: Any) -> None:
     if torch.float16 in dtypes:
         raise ValueError("the weights are float16, in which a training fails: call .float() on "
                          "the diffusion, and pass dtype=torch.bfloat16 for speed")
+
+# %% ../nbs/24_inputs.ipynb #21507394
+def _check_options(training: Any) -> None:
+    "Raise a `ValueError` naming the first option of a `Training` that can't be right"
+    _check_weights(training.diffusion)
+    for name in ("num_epochs", "batch_size", "checkpoint_steps", "seed", *_limits):
+        setattr(training, name, _option(name, getattr(training, name)))
+    names = "optimizer", "loss", "lr_schedule", "augment", "after_epoch"
+    functions = {name: getattr(training, name) for name in names}
+    _check_choices(functions, training.dtype, training.resume, training.checkpoint)
+    training.progress = _flag("progress", training.progress)
+    if training.device is not None: training.device = find_device(training.device)

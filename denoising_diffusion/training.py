@@ -28,22 +28,19 @@ from torch.utils.data import DataLoader
 from .diffusion import GaussianDiffusion
 from .guidance import randomly_set_unconditioned
 from denoising_diffusion.checks import (
-    _brief, check_counts, _evaluating, _progress_bar, _real, _tensor, warn_user, _weights_dtype,
-    _whole,
-)
+    _brief, check_counts, _evaluating, _flag, _progress_bar, _real, _tensor, warn_user,
+    _weights_dtype, _whole)
 from .files import _locked
-from .data import Batches, find_device, split_labels
-from denoising_diffusion.inputs import (
-    _BatchCheck, _check_all_labels, _check_augmented, _check_callable, _check_choices, _check_data,
-    _check_diffusion, _check_loss, _check_time_weights, _check_weights, _Generators, _limits,
-    _make_optimizer, _option, _positive,
-)
+from .data import Batches, find_device
+from .inputs import (
+    _BatchCheck, _check_all_labels, _check_augmented, _check_callable, _check_data,
+    _check_diffusion, _check_loss, _check_measured, _check_options, _check_time_weights,
+    _Generators, _make_optimizer, _positive, _to_device)
 from .integrity import _check_optimizer_fits
-from denoising_diffusion.checkpoints import (
+from .checkpoints import (
     EMA, _EpochState, History, check_fingerprint, _check_settings, _checkpoint_path, fingerprint,
     _load_weights, network_config, _plain_settings, plain_value, _plain_weights, read_checkpoint,
-    _resume_path, seeded, _TrainingState, write_checkpoint,
-)
+    _resume_path, seeded, _TrainingState, write_checkpoint)
 
 # %% ../nbs/31_training.ipynb #a09e3a74
 def one_cycle(fraction: float) -> float:  # 0 … 1 of the training -> factor of the learning rate
@@ -69,8 +66,9 @@ def fit(
 ) -> None:
     "Train `parameters` on batches shuffled by torch's global generator, with `one_cycle`"
     check_counts(n=n, num_epochs=num_epochs, batch_size=batch_size, least=least)
-    _check_callable("loss_of", loss_of)
+    _check_callable("loss_of", loss_of, 1)
     lr, opt = _positive("lr", lr), _make_optimizer(optimizer, parameters)
+    progress = _flag("progress", progress)
     epochs = [torch.randperm(n).split(batch_size) for _ in range(num_epochs)]
     batches = [i for epoch in epochs for i in epoch if len(i) >= least]
     if not batches: raise ValueError(f"least must be at most the size of a batch, not {least}")
@@ -112,7 +110,8 @@ class Training(_TrainingState):
         progress: bool = True,  # show a progress bar
     ):
         store_attr()
-        self._check_options()
+        _check_options(self)
+        if checkpoint is not None: self.checkpoint = _checkpoint_path(checkpoint)
         self._set_up()
 
 # %% ../nbs/31_training.ipynb #7de77d51
@@ -129,6 +128,7 @@ def train(
     training = Training(diffusion, num_epochs=num_epochs, **kwargs)
     batches = training.make_batches(train_data)
     val_data = training.place(val_data, "val_data")
+    if val_data is not None: training.val_check = _check_measured(diffusion, val_data, "val_data")
     with training._running(len(batches), train_data, val_data):
         steps = dict(total=training.num_steps, initial=training.step, unit="step")
         with _progress_bar(**steps, disable=not training.progress) as bar:
@@ -147,7 +147,7 @@ def train(
 def _set_up(self: Training) -> None:
     "Move the diffusion to its device, and make the optimizer and the average"
     diffusion, own = self.diffusion, self.diffusion.device
-    diffusion.to(find_device(self.device or (None if own.type == "cpu" else own)))
+    diffusion.to(self.device or find_device(None if own.type == "cpu" else own))
     if self.time_weights is not None:
         weights = _check_time_weights(self.time_weights, diffusion.num_timesteps)
         self.time_weights = weights.to(diffusion.device)
@@ -157,6 +157,7 @@ def _set_up(self: Training) -> None:
     self.base_lrs = [group["lr"] for group in self.opt.param_groups]
     self.ema = EMA(diffusion, self.ema_decay) if self.ema_decay else None
     self.history, self.epoch_state, self.generators = History(), _EpochState(), _Generators()
+    self.num_steps, self.val_check = 0, None  # not known yet
 
 # %% ../nbs/31_training.ipynb #81db6f5a
 def batched_metric(
@@ -169,9 +170,10 @@ def batched_metric(
 ) -> float:
     "The mean of `metric` over `data`, taken batch by batch and without gradients"
     _check_callable("metric", metric)
-    total, count = 0.0, 0
+    options, total, count = dict(device=device, dtype=dtype), 0.0, 0
+    batches = data if isinstance(data, Batches) else Batches(data, batch_size, **options)
     with torch.no_grad():
-        for batch in Batches(data, batch_size, device=device, dtype=dtype):
+        for batch in batches:
             size, value = len(batch[0]), metric(*batch)
             if not (isinstance(value, Tensor) and value.numel() == 1):
                 value = _real("what metric returns", value)
@@ -191,13 +193,24 @@ def batched_loss(
 ) -> float:
     "The mean loss of `diffusion` over `data` in eval mode, with the same draws on every call"
     _check_diffusion(diffusion)
-    _check_callable("loss", loss)
+    _check_callable("loss", loss, 2)
+    seed, data = _whole("seed", seed), _check_data(diffusion, data, "data")
+    check = _check_measured(diffusion, data, "data")
+    return _mean_loss(diffusion, data, check, batch_size, loss=loss, seed=seed)
+
+def _mean_loss(
+    diffusion: GaussianDiffusion, data: Any, check: _BatchCheck | None, batch_size: int = 256,
+    *, loss: Callable[[Tensor, Tensor], Tensor], seed: int = 0,
+) -> float:
+    "`batched_loss` of data that have been checked, or that `check` checks batch by batch"
     device, dtype = diffusion.device, _weights_dtype(diffusion.denoise_fn)
-    generator = torch.Generator(device).manual_seed(_whole("seed", seed) % 2**63)
-    metric = partial(diffusion.p_losses, loss=loss, generator=generator)
-    if not isinstance(data, DataLoader): data = _check_data(diffusion, data, "data")
-    with _evaluating(diffusion):
-        return batched_metric(metric, data, batch_size, device=device, dtype=dtype)
+    draws = dict(t=None, generator=torch.Generator(device).manual_seed(seed % 2**63))
+    batches = Batches(data, batch_size, device=device, dtype=dtype, check=check)
+    def mean(x: Tensor, *labels: Tensor) -> Tensor:
+        return diffusion._losses(x, [y.long() for y in labels], loss=loss, **draws)
+    with _evaluating(diffusion): value = _real("the mean loss", batched_metric(mean, batches))
+    if check: check.finish()
+    return value
 
 # %% ../nbs/31_training.ipynb #12500cb9
 @patch
@@ -208,7 +221,8 @@ def _averaged(self: Training) -> AbstractContextManager[None]:
 def validate(self: Training, val_data: Tensor | tuple | DataLoader | None) -> float | None:
     "The loss of the averaged weights on `val_data`; None without data"
     if val_data is None: return None
-    with self._averaged(): return batched_loss(self.diffusion, val_data, loss=self.loss)
+    with self._averaged():
+        return _mean_loss(self.diffusion, val_data, self.val_check, loss=self.loss)
 
 # %% ../nbs/31_training.ipynb #36f3e942
 @patch
@@ -244,6 +258,7 @@ def take_step(
 
 @patch
 def _lr_factor(self: Training) -> float:
+    if not self.num_steps: raise ValueError("call begin(num_batches) before the first step")
     factor = self.lr_schedule(min(1.0, self.step / self.num_steps))
     return _real("what lr_schedule returns", factor)
 
@@ -373,15 +388,14 @@ def begin(
     num_batches: int,  # in an epoch
 ) -> None:
     "Start from the beginning, or from the checkpoint to resume"
-    self.num_batches, self.num_steps = num_batches, num_batches * self.num_epochs
+    self.num_batches = _whole("num_batches", num_batches, least=1)
+    self.num_steps = self.num_batches * self.num_epochs
     path = _resume_path(self.resume, self.checkpoint)
     state = read_checkpoint(path) if path else {"settings": {}}
     if self.seed is None:
         self.seed = _whole("seed", state["settings"].get("seed", int(torch.randint(2**31, ()))))
     if path: self.load_state_dict(state, path)
-    if path and self.generators.keeps_workers:
-        warn_user("resuming with persistent_workers: what the data set draws at random in the "
-                  "workers differs from a training that was never stopped")
+    if path: self.generators.warn_of_resume(path)
 
 # %% ../nbs/31_training.ipynb #288691d2
 @patch
@@ -395,6 +409,7 @@ def run_epoch(
     epoch, device = self.epoch_state, self.diffusion.device
     epoch.total, epoch.of = torch.tensor(float(epoch.total), device=device), len(batches)
     for batch in epoch.remaining(batches, device):
+        self.generators.seed_step(self.seed, self.step)
         epoch.add(self.take_step(*batch), len(batch[0]))
         bar.update()
         if epoch.batches < epoch.of: self._save_if_due()
@@ -429,7 +444,8 @@ def end_epoch(self: Training, **values: float | None) -> None:
 @contextmanager
 def _running(self: Training, num_batches: int, *data: Any) -> Iterator[None]:
     "A `with` block that trains; after it the network has averaged weights and is in eval mode"
-    self.generators = _Generators(*data)
+    functions = self.augment, self.loss, self.optimizer, self.diffusion.denoise_fn
+    self.generators = _Generators(*data, functions=functions)
     locked = _locked(self.checkpoint) if self.checkpoint else nullcontext()
     with locked, self.generators.kept():
         self.begin(num_batches)
@@ -470,12 +486,8 @@ def place(
 ) -> Tensor | tuple | DataLoader | None:
     "`data`, checked; tensors go to the device if they fill less than half of its free memory"
     if data is None: return None
-    data, device = _check_data(self.diffusion, data, name), self.diffusion.device
-    if isinstance(data, DataLoader): return data
-    parts = [part for part in split_labels(data) if part is not None]
-    num_bytes = sum(part.numel() * part.element_size() for part in parts)
-    if device.type == "cuda" and num_bytes > torch.cuda.mem_get_info(device)[0] / 2: return data
-    return tuple(part.to(device) for part in parts)
+    data = _check_data(self.diffusion, data, name)
+    return data if isinstance(data, DataLoader) else _to_device(data, self.diffusion.device)
 
 @patch
 def make_batches(self: Training, train_data: Tensor | tuple | DataLoader) -> Batches:
@@ -486,15 +498,3 @@ def make_batches(self: Training, train_data: Tensor | tuple | DataLoader) -> Bat
     options = dict(device=self.diffusion.device, dtype=dtype, shuffle=True)
     if isinstance(data, DataLoader): options["check"] = _BatchCheck(self.diffusion, is_first=is_new)
     return Batches(data, self.batch_size, **options)
-
-# %% ../nbs/31_training.ipynb #82b77a3b
-@patch
-def _check_options(self: Training) -> None:
-    "Raise a `ValueError` naming the first option that can't be right"
-    _check_weights(self.diffusion)
-    for name in ("num_epochs", "batch_size", "checkpoint_steps", "seed", *_limits):
-        setattr(self, name, _option(name, getattr(self, name)))
-    names = "optimizer", "loss", "lr_schedule", "augment", "after_epoch"
-    functions = {name: getattr(self, name) for name in names}
-    _check_choices(functions, self.dtype, self.resume, self.checkpoint)
-    if self.checkpoint is not None: self.checkpoint = _checkpoint_path(self.checkpoint)
