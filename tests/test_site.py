@@ -512,7 +512,7 @@ SEEN = {
     UNREADABLE: "serious color-contrast, 1 times: p",
     '<pre style="overflow: hidden; width: 9em">a line of code, too long</pre>':
         "text is cut off, 1 times: a line of code, too long",
-    '<pre style="overflow: auto; width: 9em">a line of code, too long</pre>':
+    '<div class="sourceCode"><pre style="overflow: auto; width: 9em">a line of code, too long':
         "text is cut off, 1 times: a line of code, too long",
     '<div class="cell-output"><pre tabindex="0" style="overflow: auto; width: 9em">'
     "an output, too long</pre></div>": "",

@@ -24,11 +24,11 @@ from rendered import read_url
 
 WIDTHS, SCHEMES = (1280, 390), ("light", "dark")
 IMPACTS = {"serious", "critical"}
-# Code must fit; outputs may also scroll
+# Code must fit; outputs and drawings in characters may also scroll
 CUT = """() => [...document.querySelectorAll("pre")].filter(block => {
-    const isOutput = block.closest(".cell-output");
+    const isCode = block.closest("div.sourceCode") && !block.closest(".cell-output");
     const scrolls = ["auto", "scroll"].includes(getComputedStyle(block).overflowX);
-    return block.scrollWidth > block.clientWidth + 1 && !(isOutput && scrolls);
+    return block.scrollWidth > block.clientWidth + 1 && (isCode || !scrolls);
   }).map(block => block.textContent.trim().split("\\n")[0].slice(0, 50))"""
 SIDEWAYS = "() => document.scrollingElement.scrollWidth - innerWidth"
 AXE = """async () => (await axe.run({resultTypes: ["violations"]})).violations
