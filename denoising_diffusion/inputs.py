@@ -30,7 +30,8 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 
 from denoising_diffusion.checks import (
-    _brief, _check_finite, _flag, _holds_whole, _real, _takes, _tensor, takes_labels, warn_user, _whole,
+    _brief, _check_finite, _flag, _holds_whole, _real, _takes, _tensor, takes_labels, warn_user,
+    _whole,
 )
 from .diffusion import GaussianDiffusion
 from .data import _check_dtype, find_device, split_labels, _warn_if_positive
@@ -350,18 +351,18 @@ def _option(name: str, value: Any) -> int | float | None:
     if is_right(number): return number
     raise ValueError(f"{name} must be {what}, not {_brief(value)}")
 
+def _check_callable(name: str, value: Any, count: int | None = None) -> None:
+    if not callable(value): raise ValueError(f"{name} must be a function, not {_brief(value)}")
+    if count is None or isinstance(value, type) or _takes(value, count): return
+    number = "one argument" if count == 1 else f"{count} arguments"
+    raise ValueError(f"{name} must be a function of {number}, unlike {_brief(value)}")
+
 # %% ../nbs/24_inputs.ipynb #1e944c44
 def _positive(name: str, value: Any) -> float:
     "`value` as a float; a `ValueError` unless it is a finite number above 0"
     number = _real(name, value)
     if number > 0: return number
     raise ValueError(f"{name} must be above 0, not {_brief(value)}")
-
-def _check_callable(name: str, value: Any, count: int | None = None) -> None:
-    if not callable(value): raise ValueError(f"{name} must be a function, not {_brief(value)}")
-    if count is None or isinstance(value, type) or _takes(value, count): return
-    number = "one argument" if count == 1 else f"{count} arguments"
-    raise ValueError(f"{name} must be a function of {number}, unlike {_brief(value)}")
 
 def _make_optimizer(make: Any, parameters: Any, **options: float) -> Optimizer:
     "The optimizer that `make` makes; a `ValueError` if it is none, or has nothing to train"

@@ -111,7 +111,6 @@ class Training(_TrainingState):
     ):
         store_attr()
         _check_options(self)
-        if checkpoint is not None: self.checkpoint = _checkpoint_path(checkpoint)
         self._set_up()
 
 # %% ../nbs/31_training.ipynb #7de77d51
@@ -146,6 +145,7 @@ def train(
 @patch
 def _set_up(self: Training) -> None:
     "Move the diffusion to its device, and make the optimizer and the average"
+    if self.checkpoint is not None: self.checkpoint = _checkpoint_path(self.checkpoint)
     diffusion, own = self.diffusion, self.diffusion.device
     diffusion.to(self.device or find_device(None if own.type == "cpu" else own))
     if self.time_weights is not None:
