@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -23,21 +24,23 @@ from torch import Tensor
 # %% ../nbs/52_cli.ipynb #0d6fb8a3
 from .checks import _brief, _whole, check_counts, warn_user
 from .diffusion import GaussianDiffusion
-from .guidance import autoguide, cycle_labels
+from .guidance import _check_scale, autoguide, cycle_labels
 from .sampling import Step, evaluations, final
 from denoising_diffusion.samplers import (
     _autocast, _chunks, _part_of, resolve_sampling, sample, samplers,
 )
-from .files import _as_path, _file_status, _locked, _remove_leftovers
+from denoising_diffusion.files import (
+    _as_path, _file_status, _locked, _plain_value, _remove_leftovers,
+)
 from .data import find_device, is_bf16_fast, to_uint8
-from .checkpoints import _checkpoint_path
+from .checkpoints import _checkpoint_path, History
 from .training import train
 from denoising_diffusion.plots import (
     image_frames, image_grid, plot_points, points_frames, save_gif, save_image,
 )
-from .pretrained import load_pretrained, save_pretrained
+from .pretrained import _card_path, load_pretrained, save_pretrained
 from .recipes import Recipe, find_recipe, recipes
-from .shell import _plain_errors
+from .shell import _plain_errors, _printable
 
 # %% ../nbs/52_cli.ipynb #c8fd57ba
 @_plain_errors
@@ -48,7 +51,7 @@ def ddpm_sample(
     sampler: str | None = None,  # ddpm, ddim, dpm (DPM-Solver++), unipc, heun (default: the card's)
     steps: int | None = None,  # how many steps (default: the card's)
     eta: float | None = None,  # η, 0 … 1: fresh noise in each step (default: the card's)
-    spacing: float | None = None,  # of the steps; 1 is even (default: the card's)
+    spacing: float | None = None,  # of the steps, above 0; 1 is even (default: the card's)
     guidance: float | None = None,  # scale; 1 is none (default: the card's; 1.5 with --autoguide)
     autoguide: str | None = None,  # a weaker model to guide by, such as pokemon_weak for pokemon
     seed: int = 0,  # the same seed gives the same samples
@@ -69,12 +72,20 @@ def ddpm_sample(
     options = _SamplingOptions(sampler, steps, eta, spacing, guidance, bf16, seed)
     _write_samples(diffusion, n, chosen, options, path, columns, progress=not quiet)
     what = _count(n, "sample") + f" of {diffusion.name}" + (f", labels {labels}" if labels else "")
-    print(f"{path}: {what}, {_describe(options.record(diffusion))}")
+    print(_printable(f"{path}: {what}, {_describe(options.record(diffusion))}"))
 
 # %% ../nbs/52_cli.ipynb #2f80d6a9
+def _absolute(path: str | Path) -> str:
+    "`path` as an absolute path; a `ValueError` if the current folder is gone"
+    try: return os.path.abspath(path)
+    except OSError:
+        raise ValueError(f"{path} can't be found, because the current folder is gone: "
+                         "change to another one") from None
+
 def _check_folder(path: Path, may_make: bool) -> None:
     "Raise an `OSError` unless a file can be written beside `path`, which may be a link"
-    folder = path.resolve().parent
+    _absolute(path)
+    folder = Path(os.path.realpath(path)).parent
     while may_make and not folder.exists(): folder = folder.parent
     if not folder.is_dir(): raise OSError("its folder does not exist")
     with tempfile.TemporaryFile(dir=folder): pass
@@ -183,7 +194,7 @@ def _with_autoguidance(
     if differ or diffusion.num_classes:
         raise ValueError(f"{weak} can't guide {diffusion.name}: "
                          "both must draw the same, and without labels")
-    if scale is None: scale = 1.5
+    scale = _check_scale("guidance", 1.5 if scale is None else scale)
     since = round(0.3 * diffusion.num_timesteps)
     guided = diffusion.replace(autoguide(diffusion.denoise_fn, guide.denoise_fn, scale, since))
     guided.name = f"{diffusion.name} guided by {guide.name}, scale {scale:g}"
@@ -325,27 +336,46 @@ def ddpm_train(
                    crop=crop or None, finetune=finetune)
     settings = dict(num_epochs=epochs, batch_size=batch, lr=lr, dtype=_autocast_dtype(bf16, where))
     path = _output_path(data, out)
-    recipe = find_recipe(data, seed=seed, settings=settings, **network)
+    with _quiet_downloads(quiet):
+        recipe = find_recipe(data, seed=seed, settings=settings, **network)
+    if data not in recipes and recipe.val_data is None and not quiet:
+        warn_user("20 images or more are needed to hold a tenth of them out for validation, and "
+                  f"here are {len(recipe.train_data)}: no validation loss is computed")
     options = dict(epochs=epochs, batch=batch, lr=lr, **network, bf16="dtype" in recipe.settings,
                    compile=compile)
-    print(_train_recipe(recipe, path, data, seed, options, where, progress=not quiet))
+    print(_printable(_train_recipe(recipe, path, data, seed, options, where, progress=not quiet)))
+
+# %% ../nbs/52_cli.ipynb #4d019eab
+@contextlib.contextmanager
+def _quiet_downloads(quiet: bool) -> Iterator[None]:
+    "A `with` block in which, if `quiet`, no download is printed"
+    import pooch
+    logger = pooch.get_logger()
+    before, logger.disabled = logger.disabled, quiet
+    try: yield
+    finally: logger.disabled = before
 
 # %% ../nbs/52_cli.ipynb #08b65760
 def _progress_folder(path: Path) -> Path: return path.with_name(f"{path.stem}-epochs")
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    "Whether a path leads into a folder, once all links are followed"
+    inner, outer = (os.path.realpath(each) for each in (path, folder) if _absolute(each))
+    return Path(inner).is_relative_to(outer)
 
 def _output_path(
     data: str,  # a recipe's name, or a folder of images
     out: str | None,  # None for runs/NAME.safetensors
 ) -> Path:
     "The file for the weights; a `ValueError` if it, or what lies beside it, can't be written"
-    default = f"runs/{Path(os.path.abspath(data)).name}.safetensors"
-    path = _check_output(out or default, ".safetensors", may_make=True)
+    out = out or f"runs/{Path(_absolute(data)).name}.safetensors"
+    path = _check_output(out, ".safetensors", may_make=True)
     for suffix in (".md", ".pt"):
         _check_output(str(path.with_suffix(suffix)), suffix, may_make=True)
-    folder, images = _progress_folder(path), Path(data).expanduser().resolve()
-    if folder.exists() and not folder.is_dir():
+    folder = _progress_folder(path)
+    if os.path.lexists(folder) and not os.path.isdir(folder):
         raise ValueError(f"{folder} must be a folder, for the images drawn in training")
-    if data not in recipes and path.resolve().is_relative_to(images):
+    if data not in recipes and _is_inside(path, _as_path("data", data, "a folder")):
         raise ValueError(f"{path} would lie in {data}, and the images drawn in training with it: "
                          "name another --out")
     return path
@@ -361,6 +391,22 @@ def _save_progress_grid(diffusion: GaussianDiffusion, epoch: int, folder: Path) 
     with contextlib.suppress(OSError): folder.mkdir(parents=True, exist_ok=True)
     return save_image(_grid(x, 4), folder/f"{epoch:04}.png")
 
+# %% ../nbs/52_cli.ipynb #b6d482d6
+@contextlib.contextmanager
+def _says_how_to_restart(checkpoint: Path) -> Iterator[None]:
+    "A `with` block in which a training that diverges says in one line how to begin again"
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "the training stopped after step")
+            yield
+    except (FloatingPointError, ValueError) as error:
+        diverged = isinstance(error, FloatingPointError) or str(error).startswith("val_loss must")
+        if not diverged: raise
+        why = "the validation loss is not finite: start again with a smaller lr"
+        if isinstance(error, FloatingPointError): why = str(error).rstrip(".")
+        if checkpoint.exists(): why += f"; then remove {checkpoint} first, or name another --out"
+        raise FloatingPointError(why) from None
+
 # %% ../nbs/52_cli.ipynb #5b00b7f4
 def _train_recipe(
     recipe: Recipe,
@@ -372,6 +418,7 @@ def _train_recipe(
     progress: bool,
 ) -> Path:
     "Train, or resume a training; write the weights with their card"
+    _card_path(path)  # before hours of training: is another text there?
     checkpoint = _checkpoint_path(path.with_suffix(".pt"))  # which makes the folder
     folder = _progress_folder(path)
     recipe.refuse_other_run(checkpoint, seed)
@@ -379,9 +426,11 @@ def _train_recipe(
     run = dict(checkpoint=checkpoint, resume=True, seed=seed, device=device)
     shown = dict(after_epoch=partial(_save_progress_grid, folder=folder), progress=progress)
     parts = recipe.train_data, recipe.val_data
+    _plain_value("card", recipe.card(History(mean_batch_loss=[0.0]), data, seed, **options))
     with _locked(path):  # no other process writes these files
         _remove_leftovers(path.with_suffix(".md"))
         for leftover in folder.glob(".part-*"): leftover.unlink(missing_ok=True)
-        history = train(recipe.diffusion, *parts, **run, **shown, **recipe.settings)
+        with _says_how_to_restart(checkpoint):
+            history = train(recipe.diffusion, *parts, **run, **shown, **recipe.settings)
         card = recipe.card(history, data, seed, **options)
         return save_pretrained(recipe.diffusion, path, card=card)

@@ -6,6 +6,7 @@
 __all__ = ['recipes', 'Recipe', 'picture_diffusion', 'find_recipe']
 
 # %% ../nbs/34_recipes.ipynb #8e286cc1
+import os
 import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from .checkpoints import network_config, plain_value, read_checkpoint
 from .checks import _brief, _whole
 from .data import load_mnist, split_validation
 from .diffusion import GaussianDiffusion
-from .files import _as_path
+from .files import _as_path, _as_utf8
 from .images import images_from_folder
 from .points import make_shapes, make_spiral
 from .pretrained import load_pretrained
@@ -111,9 +112,9 @@ recipes = {  # what makes each model of the package, by name
 }
 
 # %% ../nbs/34_recipes.ipynb #93cadd60
-def _check_multiple(name: str, value: Any, unit: int) -> int:
+def _check_multiple(name: str, value: Any, unit: int, most: int) -> int:
     "`value` as an int; a `ValueError` naming the nearest multiple of `unit` if it is none"
-    value = _whole(name, value, least=1)
+    value = _whole(name, value, 1, most)
     nearest = max(unit, round(value / unit) * unit)
     if value != nearest:
         raise ValueError(f"{name} must be a multiple of {unit}, not {value}: say {nearest}")
@@ -121,13 +122,14 @@ def _check_multiple(name: str, value: Any, unit: int) -> int:
 
 
 def picture_diffusion(
-    size: int = 32,  # side of the images in pixels; a multiple of 4
-    channels: int = 48,  # width of the U-Net; a multiple of 8
+    size: int = 32,  # side of the images in pixels; a multiple of 4, at most 2048
+    channels: int = 48,  # width of the U-Net; a multiple of 8, at most 1024
     prediction: str = "start",  # noise, start or v
     dropout: float = 0.0,  # about 0.1 for a long training on few images
 ) -> GaussianDiffusion:
     "A diffusion of color images, with random weights"
-    size, channels = _check_multiple("size", size, 4), _check_multiple("channels", channels, 8)
+    size = _check_multiple("size", size, 4, 2048)
+    channels = _check_multiple("channels", channels, 8, 1024)
     in_patches = size >= 40 and size % 8 == 0
     network = UNet(3, channels, 100, dropout=dropout, patch_size=2 if in_patches else 1)
     return GaussianDiffusion(cosine_beta_schedule(100), (3, size, size), network,
@@ -157,7 +159,7 @@ def _folder_recipe(
     facts["sampling"] = dict(sampler="unipc", steps=25)
     if finetune:
         command = diffusion.card.get("command", "an unknown command")
-        facts["started_from"] = f"{Path(finetune).name}, made by {command}"
+        facts["started_from"] = f"{_as_utf8(Path(finetune).name)}, made by {command}"
     return Recipe(diffusion, train_data, val_data, settings, facts)
 
 # %% ../nbs/34_recipes.ipynb #6de14525
@@ -210,7 +212,7 @@ def _recipe_of(data: str, options: dict[str, Any]) -> Recipe:
         if not options: return recipes[data]()
         names = " and ".join(options)
         raise ValueError(f"{names} can be chosen for a folder of images only, not for {data}")
-    if _as_path("data", data).is_dir():
+    if os.path.isdir(_as_path("data", data, "a folder")):
         _check_names("option", options, _folder_options)
         return _folder_recipe(data, **options)
     names = ", ".join(recipes)
@@ -264,13 +266,20 @@ def find_recipe(
 _recipe_only = ("time_weights", "augment", "checkpoint_steps")  # no option of a command sets them
 
 
+def _quote(text: str) -> str:
+    "A word of a command, quoted for a shell if it must be"
+    if text == _as_utf8(text): return shlex.quote(text)
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"$'{_as_utf8(escaped)}'"
+
+
 def _command_line(data: str, options: dict[str, Any]) -> str:
     "The command `ddpm_train` with these options; those that are None or False are left out"
-    words = ["ddpm_train", shlex.quote(data)]
+    words = ["ddpm_train", _quote(data)]
     for name, value in options.items():
         if value is None or value is False: continue
         words.append(f"--{name}")
-        if value is not True: words.append(shlex.quote(str(value)))
+        if value is not True: words.append(_quote(str(value)))
     return " ".join(words)
 
 # %% ../nbs/34_recipes.ipynb #19ccba28
@@ -327,8 +336,8 @@ def _note_epochs(recipe: Recipe, state: dict[str, Any], path: Path) -> None:
     "Add to the card that a run was made longer; a `ValueError` if it is longer already"
     done, wanted = state["epoch"], recipe.settings["num_epochs"]
     if done > wanted:
-        raise ValueError(f"{path} has {done} epochs already, so num_epochs can't be {wanted}: "
-                         "choose more, name another --out, or remove it")
+        raise ValueError(f"num_epochs must be at least {done}, not {wanted}, because {path} has "
+                         "as many already: choose more, name another --out, or remove it")
     planned, notes = state["settings"].get("num_epochs"), (state.get("card") or {}).get("resumed")
     now = None if planned in (None, wanted) else f"after {done} of {planned} epochs"
     if notes or now: recipe.facts["resumed"] = "; ".join(filter(None, (notes, now)))
@@ -342,7 +351,7 @@ def refuse_other_run(
 ) -> None:
     "A `ValueError` if there is a checkpoint of a run with other data or options"
     path = _as_path("path", path)
-    if not path.exists(): return
+    if not os.path.exists(path): return
     state = read_checkpoint(path)
     rows = _differences(self, state, _whole("seed", seed, 0, 2**63 - 1))
     if rows:
