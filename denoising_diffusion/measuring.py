@@ -8,7 +8,7 @@ __all__ = ['ddpm_fld', 'ddpm_reference']
 # %% ../nbs/53_measuring.ipynb #11674bbd
 import json
 import os
-import shlex
+import warnings
 import zipfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,31 +20,32 @@ import torch
 from torch import Tensor
 
 # %% ../nbs/53_measuring.ipynb #54d09951
-from .checks import _whole, check_counts
+from .checks import _whole, check_counts, warn_user
 from .diffusion import GaussianDiffusion
 from .samplers import sample
-from .files import write_file
+from .files import _as_path, _as_utf8, write_file
 from .data import find_device, is_bf16_fast, load_mnist, split_validation
 from .images import images_from_folder, labelled_images_from_folder
 from .pretrained import load_pretrained, pretrained_names
 from denoising_diffusion.frechet import (
     Reference, fld, load_reference, report, save_reference, train_reference,
 )
-from .shell import _plain_errors
+from .recipes import _quote
+from .shell import _plain_errors, _printable
 from denoising_diffusion.cli import (
-    _SamplingOptions, _autocast_dtype, _check_output, _class_numbers, _count,
-    _cycle_classes, _describe, _most,
+    _SamplingOptions, _absolute, _autocast_dtype, _check_output, _class_numbers, _count,
+    _cycle_classes, _describe, _most, _quiet_downloads,
 )
 
 # %% ../nbs/53_measuring.ipynb #a94df25d
 @_plain_errors
 def ddpm_fld(
-    source: str,  # a model (name, .safetensors, .pt), or white on black: a folder, .npy or .npz
+    source: str,  # a model, or white on black: a folder, .npy, or .npz (array images, x, or the only)
     n: int | None = None,  # how many samples a model draws (default: 10000)
     sampler: str | None = None,  # ddpm, ddim, dpm (DPM-Solver++), unipc, heun (default: the card's)
     steps: int | None = None,  # how many steps (default: the card's)
     eta: float | None = None,  # η, 0 … 1: fresh noise in each step (default: the card's)
-    spacing: float | None = None,  # of the steps; 1 is even (default: the card's)
+    spacing: float | None = None,  # of the steps, above 0; 1 is even (default: the card's)
     guidance: float | None = None,  # scale; 1 is none (default: the card's)
     seed: int = 0,  # the same seed gives the same samples
     reference: str = "mnist-1",  # one of the package, or a .safetensors file of ddpm_reference
@@ -61,11 +62,12 @@ def ddpm_fld(
     real = load_reference(reference)
     options = _SamplingOptions(sampler, steps, eta, spacing, guidance, bf16, seed)
     images, labels, record = _read_or_sample(source, n, real, options, device, not quiet)
-    result = dict(source=source, n=len(images), **record, reference=reference, stretch=stretch)
+    result = dict(source=_as_utf8(source), n=len(images), **record,
+                  reference=_as_utf8(reference), stretch=stretch)
     result["fld"] = fld(images, real, normalize_contrast=stretch)
     if labels is not None: result["accuracy"] = report(images, labels, real)["accuracy"]
     if path: _write_json(path, result)
-    print(_summary(result))
+    print(_printable(_summary(result)))
     return result
 
 # %% ../nbs/53_measuring.ipynb #078bd3d3
@@ -91,30 +93,38 @@ def _read_head(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
     return shape, dtype
 
 def _open_array(path: Path, files: ExitStack) -> Callable[[], BinaryIO]:
-    "A function that opens the .npy file, or of an .npz file the array `images`, or the first one"
+    "A function that opens the .npy file, or of an .npz file the array that `_find_array` finds"
     if not zipfile.is_zipfile(path): return lambda: files.enter_context(open(path, "rb"))
     archive = files.enter_context(zipfile.ZipFile(path))
-    names = archive.namelist()
-    name = "images.npy" if "images.npy" in names else names[0]
+    name = _find_array(path, archive.namelist())
     return lambda: files.enter_context(archive.open(name))
+
+def _find_array(path: Path, names: list[str]) -> str:
+    "The array `images` or `x` of an .npz file, or its only one; a `ValueError` names the others"
+    if len(names) == 1: return names[0]
+    for name in ("images.npy", "x.npy"):
+        if name in names: return name
+    known = ", ".join(name.removesuffix(".npy") for name in names[:10])
+    raise ValueError(f"{path} must hold an array called images or x, or only one array, "
+                     f"not {known or 'none'}")
 
 # %% ../nbs/53_measuring.ipynb #bc01ce27
 def _read_array(path: Path) -> np.ndarray:
     "The images of an .npy or .npz file, in this machine's order of bytes"
+    wrong = f"{path} can't be read as an array of numbers"
     with ExitStack() as files:
-        try:
-            reopen = _open_array(path, files)
-            head = _read_head(reopen())
+        try: reopen = _open_array(path, files)
+        except (OSError, zipfile.BadZipFile): raise ValueError(wrong) from None
+        try: head = _read_head(reopen())
         except Exception: head = None
         if head: _check_array(path, *head)
         try: array = np.lib.format.read_array(reopen(), allow_pickle=False)
-        except Exception:
-            raise ValueError(f"{path} can't be read as an array of numbers") from None
+        except Exception: raise ValueError(wrong) from None
     return array.astype(array.dtype.newbyteorder("="))
 
 def _read_images(source: Path) -> Tensor:  # (N, 1, 28, 28), bytes, or floats in [-1, 1]
     "The images of a folder in gray, or those of a .npy or .npz file"
-    if source.is_dir():
+    if os.path.isdir(source):
         return _to_gray(images_from_folder(source, 28, background="black", keep_blank=True))
     array = np.ascontiguousarray(_read_array(source))
     images = torch.from_numpy(array).reshape(-1, 1, 28, 28)
@@ -123,10 +133,10 @@ def _read_images(source: Path) -> Tensor:  # (N, 1, 28, 28), bytes, or floats in
 # %% ../nbs/53_measuring.ipynb #4e2e90b8
 def _find_images(source: str) -> Path | None:
     "The folder or file of images, None for a model; a `ValueError` if there is neither"
-    path, arrays, models = Path(source).expanduser(), (".npy", ".npz"), (".safetensors", ".pt")
-    suffix = path.suffix.lower() if path.is_file() else None
+    path, arrays, models = _as_path("source", source), (".npy", ".npz"), (".safetensors", ".pt")
+    suffix = path.suffix.lower() if os.path.isfile(path) else None
     if source in pretrained_names() or suffix in models: return None
-    if path.is_dir() or suffix in arrays: return path
+    if os.path.isdir(path) or suffix in arrays: return path
     raise ValueError(f"there is no {source!r} that can be measured: take one of "
                      f"{', '.join(pretrained_names())}, or a folder of images, "
                      f"or a file that ends in {', '.join(arrays + models)}")
@@ -180,9 +190,11 @@ def _read_or_sample(
     if path is None:
         n = 10_000 if n is None else n
         return _sample_digits(source, n, reference, options, device=device, progress=progress)
-    if n is None and options == _SamplingOptions(): return _read_images(path), None, {}
-    raise ValueError(f"{source} holds images that are measured as they are: "
-                     "n and how to sample are for a model")
+    standard, given = _SamplingOptions(), dict(vars(options), n=n)
+    chosen = [name for name in given if given[name] != getattr(standard, name, None)]
+    if not chosen: return _read_images(path), None, {}
+    raise ValueError(f"{' and '.join(chosen)} can be chosen for a model only: "
+                     f"{source} holds images, which are measured as they are")
 
 def _write_json(path: Path, result: dict[str, Any]) -> None:
     text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
@@ -205,15 +217,19 @@ def _read_labeled(data: str) -> tuple[_LabeledSet, _LabeledSet, dict[str, Any]]:
     if data in ("mnist", "fashion_mnist"):
         facts = dict(data=f"{data}: its training pictures, measured against its test pictures")
         return load_mnist("train", data), load_mnist("test", data), facts
-    if not Path(data).expanduser().is_dir():
+    if not os.path.isdir(_as_path("data", data, "a folder")):
         raise ValueError(f"{data!r} is neither mnist nor fashion_mnist, nor a folder")
-    images, labels, names = labelled_images_from_folder(data, 28, background="black")
+    with warnings.catch_warnings(record=True) as left_out:
+        warnings.simplefilter("always")
+        images, labels, names = labelled_images_from_folder(data, 28, background="black")
     if len(images) < 200:
-        raise ValueError(f"{data} holds {len(images)} images, but a reference needs 200 or more")
+        raise ValueError(f"{data} holds {len(images)} images that can be used, "
+                         "but a reference needs 200 or more")
+    for warning in left_out: warn_user(str(warning.message))
     parts = split_validation(_to_gray(images), labels, fraction=0.2, seed=0)
     num_train, num_test = (len(images) for images, _ in parts)
     facts = dict(data=f"{num_train:,} pictures, measured against {num_test:,} others")
-    return *parts, dict(facts, class_names=names)
+    return *parts, dict(facts, class_names=[_as_utf8(name) for name in names])
 
 # %% ../nbs/53_measuring.ipynb #367978d2
 @_plain_errors
@@ -227,12 +243,13 @@ def ddpm_reference(
     "Train a LeNet on labeled images, and save it with the statistics of the test images"
     _whole("seed", seed, least=0)
     check_counts(epochs=epochs)
-    default = f"runs/{Path(os.path.abspath(data)).name}-{seed}.safetensors"
-    path = _check_output(out or default, ".safetensors", may_make=True)
-    train_data, test_data, facts = _read_labeled(data)
-    command = f"ddpm_reference {shlex.quote(data)} --epochs {epochs} --seed {seed}"
+    out = out or f"runs/{Path(_absolute(data)).name}-{seed}.safetensors"
+    path = _check_output(out, ".safetensors", may_make=True)
+    with _quiet_downloads(quiet): train_data, test_data, facts = _read_labeled(data)
+    command = f"ddpm_reference {_quote(data)} --epochs {epochs} --seed {seed}"
     card = dict(facts, epochs=epochs, command=command, seed=seed)
     training = dict(num_epochs=epochs, seed=seed, progress=not quiet)
     reference = train_reference(train_data, test_data, card=card, **training)
     accuracy = reference.card["accuracy"]
-    print(f"{save_reference(reference, path)}: reads {accuracy:.2%} of the test images right")
+    saved = _printable(save_reference(reference, path))
+    print(f"{saved}: reads {accuracy:.2%} of the test images right")
