@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from pickle import Unpickler
+from pickle import BYTEARRAY8, _Unpickler
 from random import Random
 from typing import Any, BinaryIO
 from zipfile import BadZipFile, ZIP_STORED, ZipFile
@@ -169,8 +169,20 @@ class _Part:
     def __new__(cls, *_: Any) -> "_Part": return super().__new__(cls)
 
 
-class _Outline(Unpickler):
+class _Limited(BytesIO):
+    "Bytes that can be read in 2,000,000 parts; those of 10,000 tensors take 500,000"
+    left = 2_000_000
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.left -= 1
+        if self.left < 0: raise ValueError("its data.pkl is too long")
+        return super().read(size)
+
+
+class _Outline(_Unpickler):  # in Python; the one in C takes as much memory as a file asks for
     "Reads a data.pkl without tensors, and calls nothing that it names"
+    dispatch = {code: act for code, act in _Unpickler.dispatch.items() if code != BYTEARRAY8[0]}
+
     def persistent_load(self, pid: Any) -> None: return None
 
     def find_class(self, module: str, name: str) -> Any:
@@ -182,13 +194,13 @@ class _Outline(Unpickler):
 
 _dense = "_rebuild_tensor_v2", "_rebuild_parameter", "_rebuild_parameter_with_state"
 
-
+# %% ../nbs/29_integrity.ipynb #1a4c49b8
 def _check_structure(file: BytesIO) -> None:
     "Raise a `ValueError` if an archive stands for huge values, or has tensors that aren't dense"
     with ZipFile(file) as archive:
         names = [name for name in archive.namelist() if name.partition("/")[2] == "data.pkl"]
         if len(names) != 1: raise ValueError("it has no data.pkl, or more than one")
-        content = BytesIO(archive.read(names[0]))
+        content = _Limited(archive.read(names[0]))
     state = _Outline(content, encoding="utf-8").load()
     if not isinstance(state, dict): raise ValueError("it is no dict")
     _check_amount(state)

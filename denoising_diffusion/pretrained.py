@@ -7,6 +7,7 @@ __all__ = ['pretrained_names', 'load_pretrained', 'find_diffusion', 'save_pretra
 
 # %% ../nbs/33_pretrained.ipynb #e4d4c839
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from inspect import signature
@@ -21,11 +22,11 @@ from torch.nn.modules import module as registration
 
 from .blocks import ConditionalMLP, _check_images
 from .checkpoints import load_checkpoint, network_config, read_checkpoint
-from .checks import _brief, _real, _unwrap
+from .checks import _brief, _class_names, _real, _unwrap
 from .diffusion import GaussianDiffusion
-from denoising_diffusion.files import (
-    _as_path, _as_utf8, _damages, _file_status, _plain_value, open_tensors, weights_folder, write_file,
-    write_tensors)
+from .files import (
+    _as_path, _as_utf8, _damages, _file_status, _plain_value, open_tensors, weights_folder,
+    write_file, write_tensors)
 from .samplers import resolve_sampling
 from .unet import UNet, UNetConditioned, UNetFixed
 
@@ -121,11 +122,8 @@ def _check_card(diffusion: GaussianDiffusion) -> None:
     "Raise a `ValueError` that names the first entry of the card that sampling can't use"
     card, num_classes = diffusion.card, diffusion.num_classes
     if not isinstance(card, dict): raise ValueError(f"card must be a dict, not {_brief(card)}")
-    names = card.get("class_names")
-    if names is not None:
-        is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
-        if not is_list:
-            raise ValueError(f"card.class_names must be a list of text, not {_brief(names)}")
+    if card.get("class_names") is not None:
+        names = _class_names(card["class_names"], "card.class_names")
         if num_classes not in (None, len(names)):
             raise ValueError(f"card.class_names must be {num_classes} names, one for each class, "
                              f"not {len(names)}")
@@ -205,6 +203,22 @@ def _card_text(name: str, card: dict[str, Any]) -> str:
             for key, value in card.items()]
     return "\n".join([f"# {name}", "", "| | |", "|---|---|", *rows, ""])
 
+
+def _card_path(path: Path) -> Path:
+    "The path of the card beside a file; a `ValueError` if another text is there"
+    beside = path.parent/f"{path.stem}.md"
+    with suppress(OSError):
+        if _file_status(beside) is None: return beside
+        with open(beside, "rb") as file: start = file.read(10_000).decode(errors="replace")
+        is_card = _card_start.match(start) or start.startswith(f"# {path.stem}\n\n| | |")
+        if start and not is_card:
+            raise ValueError(f"{beside} is not a model card, and it would be overwritten: "
+                             "name another file, or move it away")
+    return beside
+
+
+_card_start = re.compile(r"# [^\n]*\r?\n\r?\n\| \| \|\r?\n\|---\|---\|")
+
 # %% ../nbs/33_pretrained.ipynb #f54ee540
 def find_diffusion(
     model: str | Path | GaussianDiffusion,  # a name, the path of a file, or the diffusion itself
@@ -248,8 +262,7 @@ def save_pretrained(
     tensors = {f"denoise_fn.{names[key]}": _as_stored(value, dtype)
                for key, value in weights.items()}
     tensors["betas"] = diffusion.betas64
-    beside = path.parent/f"{path.stem}.md"
-    with suppress(OSError): _file_status(beside)  # a folder: write neither file
+    beside = _card_path(path)
     path = write_tensors(path, tensors, denoising_diffusion=about)
     text = _card_text(_as_utf8(path.stem), about["card"])
     write_file(beside, lambda p: p.write_text(text, encoding="utf-8"))

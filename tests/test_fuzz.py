@@ -23,6 +23,17 @@ def test_an_input_depends_on_its_number_alone(tmp_path):
     assert first != [fuzz.damaged(reader, 4, number) for number in range(20)]
 
 
+def test_some_inputs_share_values_and_some_are_huge(tmp_path):
+    reader = fuzz.READERS["checkpoints"](tmp_path)
+    zeros = [fuzz.padding(reader, 0, number) for number in range(1000)]
+    assert 5 < sum(map(bool, zeros)) < 50 and max(zeros) > 10**9
+    shared = {fuzz.share(fuzz.Random(seed), reader.originals[0]) for seed in range(20)}
+    assert len(shared) > 10 and max(map(len, shared)) < 2 * 10**6
+    for data in shared: assert fuzz.outcome(reader, tmp_path/"a.pt", data) in ("read", "refused")
+    whole = reader.originals[0]
+    assert fuzz.outcome(reader, tmp_path/"a.pt", whole, zeros=10**11) == "refused"
+
+
 def toy(read, judge=lambda result, data: None):
     return fuzz.Reader([b"x" * 100], ".toy", read, judge=judge)
 

@@ -63,6 +63,7 @@ class Reader:
     mutations: tuple[Mutation, ...] = ()  # those that know the format, besides `MUTATIONS`
     # what is wrong with a result of `read`, given the file's bytes, or None
     judge: Callable[[Any, bytes], str | None] = lambda result, data: None
+    padded: bool = False  # whether some inputs end in zeros that take no space on the disk
 
 
 # Damages of any file
@@ -126,6 +127,13 @@ def splice(random: Random, first: bytes, second: bytes) -> bytes:
     return first[:place] + second[random.choice([place, random.randrange(len(second) + 1)]):]
 
 
+def padding(reader: Reader, seed: int, number: int) -> int:
+    "How many zeros follow the bytes of an input: of some, so many that they fit no memory"
+    random = Random(f"{seed} {number} padding")
+    if not reader.padded or random.random() > 0.02: return 0
+    return int(10 ** random.uniform(6, 11.5))
+
+
 def damaged(reader: Reader, seed: int, number: int) -> bytes:
     "Input `number` of this seed: one damage, or a few"
     random = Random(f"{seed} {number}")
@@ -171,9 +179,10 @@ def is_refusal(error: BaseException) -> bool:
     return place.filename.startswith(PACKAGE) and not starved
 
 
-def outcome(reader: Reader, path: Path, data: bytes, show: bool = False) -> str:
+def outcome(reader: Reader, path: Path, data: bytes, zeros: int = 0, show: bool = False) -> str:
     "`read`, `refused`, or what went wrong, which starts with FAILED; `show` prints the error"
     path.write_bytes(data)
+    if zeros: os.truncate(path, len(data) + zeros)
     start, before = time.process_time(), peak_memory()
     warnings.simplefilter("ignore")
     set_timers(SECONDS, WAIT)
@@ -206,7 +215,7 @@ def fuzz(
     path = folder/f"input{chosen.suffix}"
     for number in numbers:
         data = damaged(chosen, seed, number)
-        yield number, outcome(chosen, path, data, show), data
+        yield number, outcome(chosen, path, data, padding(chosen, seed, number), show), data
 
 
 READERS: dict[str, Callable[[Path], Reader]] = {}
@@ -350,7 +359,7 @@ def safetensors(folder: Path) -> Reader:
         return "other weights although the checksum is the old one"
 
     return Reader(originals, ".safetensors", load_pretrained,
-                  (change_header, change_card, change_tensor), judge)
+                  (change_header, change_card, change_tensor), judge, padded=True)
 
 
 # Checkpoints of `train`
@@ -360,6 +369,9 @@ def odd_values(random: Random, x: Any) -> list[Any]:
     odd = [*VALUES, b"x", (1, 2), {1, 2}, 1j, torch.float16, torch.device("meta"), torch.Size([2]),
            torch.zeros(()), torch.zeros(0), torch.ones(3), torch.tensor(float("nan")),
            torch.ones(2, 2, dtype=torch.long), torch.zeros(1).expand(10**6, 10**6)]
+    # huge, but small enough that a program may touch all of it
+    size, dtypes = int(10 ** random.uniform(7, 8.5)), [torch.float32, torch.int64, torch.uint8]
+    odd += [torch.zeros(1, dtype=dtype).expand(size) for dtype in dtypes]
     if not isinstance(x, torch.Tensor) or x.numel() > 10**6: return odd
     spoiled = x.detach().clone()
     if spoiled.is_floating_point() and spoiled.numel():
@@ -386,6 +398,25 @@ def change_state(random: Random, data: bytes) -> bytes:
     content = io.BytesIO()
     try: torch.save(state, content)
     except Exception: return data  # such as letters that no file can hold
+    return content.getvalue()
+
+
+def share(random: Random, data: bytes) -> bytes:
+    "One value many times in a checkpoint, which takes little space in the file"
+    try: state = torch.load(io.BytesIO(data), weights_only=True)
+    except Exception: return data
+    if not isinstance(state, dict): return data
+    found = [*places(state)]
+    if not found: return data
+    inside, key = random.choice(found)
+    value, times = inside[key], random.choice([2, 10, 100, 5000])
+    for _ in range(random.choice([1, 1, 2, 3, 9])):
+        names = range(times) if times <= 10 else range(times // 10)
+        value = random.choice([[value] * times, {f"x{i}": value for i in names}, (value,) * times])
+    inside[key] = value
+    content = io.BytesIO()
+    try: torch.save(state, content)
+    except Exception: return data
     return content.getvalue()
 
 
@@ -466,7 +497,7 @@ def checkpoints(folder: Path) -> Reader:
         finite = all(tensor.isfinite().all() for tensor in results[2].values())
         return None if finite else "weights that are not finite after a resume"
 
-    return Reader(originals, ".pt", read, (change_state, repack), judge)
+    return Reader(originals, ".pt", read, (change_state, share, repack), judge, padded=True)
 
 
 # IDX, the format of MNIST's files

@@ -2,12 +2,13 @@
 
     python tools/kills.py --n 100 --seed 0
 
-Three kinds of training take turns: points; images with labels from a DataLoader that has its own
-generator; and the command `ddpm_train`. Each is stopped by SIGKILL, SIGTERM or SIGINT, perhaps more
-than once, and then resumed until it ends. Weights and losses must be equal to the bit, and no file
-may be left over. Then, `--pairs` times, a second process tries to write the checkpoint of another
-training: it must be refused, and the first must end as if alone. The exit status is 1 after a
-failure. The trainings are forked from this process, which has loaded torch already."""
+Four kinds of training take turns: points; images with labels from a DataLoader that has its own
+generator; points from a data set with a generator deep inside; and the command `ddpm_train`. Each
+is stopped by SIGKILL, SIGTERM or SIGINT, perhaps more than once, and then resumed until it ends.
+Weights and losses must be equal to the bit, and no file may be left over. Then, `--pairs` times, a
+second process tries to write the checkpoint of another training: it must be refused, and the first
+must end as if alone. The exit status is 1 after a failure.
+The trainings are forked from this process, which has loaded torch already."""
 import argparse
 import os
 import random
@@ -23,8 +24,9 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from denoising_diffusion.blocks import ConditionalMLP
 from denoising_diffusion.checkpoints import read_checkpoint
@@ -38,7 +40,7 @@ SIGNALS = signal.SIGKILL, signal.SIGTERM, signal.SIGINT
 REFUSED = 7  # exit status of a process that was told that another one writes
 
 
-# Three kinds of training; each makes files in a folder, and resumes if there is a checkpoint
+# Four kinds of training; each makes files in a folder, and resumes if there is a checkpoint
 
 def points(folder: Path) -> None:
     "A small network of points: a checkpoint every three steps, and validation"
@@ -69,6 +71,35 @@ def images(folder: Path) -> None:
           resume=True, seed=1, device="cpu", progress=False)
 
 
+class Shake:
+    "A transform with a generator of its own"
+    __slots__ = ["rng"]
+    def __init__(self) -> None: self.rng = np.random.default_rng(3)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.from_numpy(self.rng.normal(0, 0.1, x.shape)).to(x)
+
+
+class Points(Dataset):
+    "Points on a line, changed by a list of transforms"
+    def __init__(self, *transforms: Shake): self.transforms = transforms
+    def __len__(self) -> int: return 64
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        x = torch.full((2,), i / 64 - 0.5)
+        for transform in self.transforms: x = transform(x)
+        return x
+
+
+def deep(folder: Path) -> None:
+    "Points from part of a data set whose transforms have generators, and so has `augment`"
+    torch.manual_seed(0)
+    diffusion = GaussianDiffusion(cosine_beta_schedule(20), 2, ConditionalMLP(20, 16))
+    loader = DataLoader(Subset(Points(Shake(), Shake()), range(8, 56)), 8, shuffle=True)
+    train(diffusion, loader, num_epochs=20, augment=Shake(), checkpoint=folder/"deep.pt",
+          checkpoint_steps=2, resume=True, seed=1, device="cpu", progress=False)
+
+
 def command(folder: Path) -> None:
     "The command `ddpm_train`, as a shell calls it"
     out = str(folder/"shapes.safetensors")
@@ -76,7 +107,8 @@ def command(folder: Path) -> None:
     ddpm_train()
 
 
-KINDS: dict[str, Callable[[Path], None]] = dict(points=points, images=images, command=command)
+KINDS: dict[str, Callable[[Path], None]] = dict(points=points, images=images, deep=deep,
+                                                command=command)
 
 
 # Processes
