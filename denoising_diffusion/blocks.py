@@ -109,7 +109,6 @@ def forward(
         raise
     return F.silu(h)
 
-
 @patch
 def _check(self: ConditionalLinear, x: Any, t: Any, labels: Any) -> None:
     "Raise a `ValueError` for the first argument of `forward` that doesn't fit"
@@ -168,7 +167,6 @@ def _read_sizes(num_timesteps: Any, d_hid: Any, **others: Any) -> dict[str, Any]
     _check_size("the network", num_layers * d_hid * columns)
     return dict(num_timesteps=T, d_hid=d_hid, num_layers=num_layers, d_in=d_in, num_classes=K)
 
-
 def _hidden_layers(
     num_timesteps: int,  # T
     d_hid: int,  # width of the hidden layers
@@ -222,6 +220,8 @@ def expand_labels(
     num_classes: int | None,  # K, or None for a network without classes
 ) -> Tensor | None:  # LongTensor (B,), or None where there are no classes
     "One label for each sample of `x`; a `ValueError` if the labels don't fit"
+    if not isinstance(x, Tensor) or not x.ndim:
+        raise ValueError(f"x must be a tensor (B, …), not {_brief(x)}")
     if num_classes is None:
         if labels is None: return None
         raise ValueError("this network was made without num_classes, so it takes no labels")
@@ -231,7 +231,6 @@ def expand_labels(
         fits = labels.shape == x.shape[:1] and labels.dtype == torch.long
         if fits: return labels
     return check_labels(labels, len(x), num_classes, x.device)
-
 
 def _expand_times(
     x: Tensor,  # (B, …)
@@ -277,11 +276,22 @@ def _join_channels(
     return torch.cat([skip, h], dim=1)
 
 # %% ../nbs/10_blocks.ipynb #39af8c10
+class _Conv(nn.Conv2d):
+    "A convolution that says which input it doesn't take"
+    def forward(self, x: Tensor) -> Tensor:
+        "(B, in_channels, H, W) to (B, out_channels, …)"
+        try: return super().forward(x)
+        except _refused:
+            _check_input("x", x, self)
+            raise
+
+    def _get_name(self) -> str: return "Conv2d"  # for `print`
+
 def conv3x3(in_channels: int, out_channels: int, bias: bool = True) -> nn.Conv2d:
     "A 3×3 convolution that keeps the size"
     sizes = _channels(in_channels=in_channels, out_channels=out_channels)
     _check_size("the convolution", 9 * math.prod(sizes))
-    return nn.Conv2d(*sizes, 3, padding=1, bias=_flag("bias", bias))
+    return _Conv(*sizes, 3, padding=1, bias=_flag("bias", bias))
 
 # %% ../nbs/10_blocks.ipynb #dce87dce
 class ConvEmbed(nn.Module):
@@ -351,7 +361,7 @@ def down(in_channels: int, out_channels: int) -> nn.Conv2d:
     "A layer that halves the size: a 4×4 convolution of stride 2"
     sizes = _channels(in_channels=in_channels, out_channels=out_channels)
     _check_size("the convolution", 16 * math.prod(sizes))
-    return nn.Conv2d(*sizes, 4, stride=2, padding=1)
+    return _Conv(*sizes, 4, stride=2, padding=1)
 
 # %% ../nbs/10_blocks.ipynb #3b0c7a1f
 def _upsample_kernel(
@@ -361,7 +371,6 @@ def _upsample_kernel(
     turned = weight.flip(-1, -2).transpose(0, 1)
     wide = F.pad(turned, (0, 1)) + F.pad(turned, (1, 0))
     return F.pad(wide, (0, 0, 0, 1)) + F.pad(wide, (0, 0, 1, 0))
-
 
 class _UpConv(nn.Sequential):
     "`nn.Upsample` and a 3×3 convolution, computed as one transposed convolution"
@@ -373,7 +382,6 @@ class _UpConv(nn.Sequential):
         except _refused:
             _check_input("x", x, conv)
             raise
-
 
 def up(in_channels: int, out_channels: int) -> nn.Sequential:
     "A layer that doubles the size: repeat each pixel 2×2, then a 3×3 convolution"
@@ -393,12 +401,10 @@ def _concat_embeddings(a: Tensor, b: Tensor) -> Tensor:
     "Two embeddings (B, d), (B, e) side by side: (B, d + e)"
     return torch.cat([a, b], dim=1)
 
-
 _named: dict[str, dict[str, Any]] = {
     "block_layer": {"ResBlock": ResBlock, "ConvEmbed": ConvEmbed},
     "combine_embeddings": {"cat": _concat_embeddings, "add": torch.add, "mul": torch.mul},
 }
-
 
 def _resolve(name: str, value: Any) -> Any:
     "The function or class with this name in `_named`; other functions are returned unchanged"
@@ -407,11 +413,9 @@ def _resolve(name: str, value: Any) -> Any:
     if callable(value): return value
     raise ValueError(f"{name} must be one of {', '.join(names)} or a function, not {_brief(value)}")
 
-
 def _plain(value: Any) -> Any:
     "The name of `value` in `_named`; other values are returned unchanged"
     return next((name for part in _named.values() for name in part if part[name] is value), value)
-
 
 def _to_config(arguments: dict[str, Any]) -> dict[str, Any]:
     "The arguments of a network as plain values"
@@ -474,7 +478,6 @@ def _begin(
     self.in_channels, m, self.num_timesteps = counts.values()
     _check_size("the embedding of the time", (4 * m) ** 2, most=2**26)
     return self._set_embeddings(4 * m)
-
 
 @patch
 def _run(self: _ImageNetwork, x: Tensor, emb: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .diffusion import GaussianDiffusion
 from .checks import _brief, _real, _unwrap, warn_user, _whole, _wrappers
+from .data import find_device
 from .files import _as_path, _file_status, _read_bytes, write_file
 from denoising_diffusion.integrity import (
     _Amounts, _check_average, _check_end, _check_state, _foreign, _load, _most_entries,
@@ -40,9 +41,9 @@ else: Axes = Any  # loaded only when something is drawn
 
 # %% ../nbs/30_checkpoints.ipynb #a2645e51
 def _as_device(device: Any) -> torch.device:
-    "`device` as a torch.device; a `ValueError` if it is none"
-    try: return torch.device(device)
-    except (RuntimeError, TypeError):
+    "`device` as a torch.device; a `ValueError` if this machine has no such device"
+    try: return find_device(torch.device(device))
+    except (RuntimeError, TypeError, OverflowError, ValueError):
         raise ValueError(f"device must be such as cpu or cuda, not {_brief(device)}") from None
 
 
@@ -326,7 +327,10 @@ def check_fingerprint(
     path: str | Path,  # of the checkpoint, for the message
 ) -> None:
     "Raise a `ValueError` that names the first difference, if `state` is of another diffusion"
-    found, expected = state["describes"], fingerprint(diffusion)
+    found = state.get("describes") if isinstance(state, dict) else None
+    if not isinstance(found, dict):
+        raise ValueError(f"state must be one of read_checkpoint, not {_brief(state)}")
+    expected = fingerprint(diffusion)
     for name in expected | found:
         there, here = found.get(name, "missing"), expected.get(name, "missing")
         if _is_same(there, here): continue

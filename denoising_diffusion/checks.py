@@ -45,6 +45,7 @@ def _is_truth(value: Any) -> bool:
     return isinstance(value, (bool, np.bool_)) or getattr(value, "dtype", None) == torch.bool
 
 _huge = 2**63 - 1  # the largest int64
+_odd_dtypes = "torch.float8", "torch.float4", "torch.q", "torch.bits"  # without most operations
 
 def _whole(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
     "`value` as an int; a `ValueError` unless it is a whole number in least … most"
@@ -134,7 +135,6 @@ def _linear(**sizes: Any) -> nn.Linear:
 
 def _steps(value: Any) -> int: return _whole("num_timesteps", value, 1, 10**7)
 
-# %% ../nbs/00_checks.ipynb #08de90e7
 def _class_count(value: Any, width: int) -> int | None:
     "The number of classes as an int, or None; the table of labels has `width` columns"
     if value is None: return None
@@ -178,7 +178,8 @@ def _check_layers(layers: Sequence[Any], named: dict[str, Any]) -> None:
 # %% ../nbs/00_checks.ipynb #18a00016
 def _tensor(name: str, value: Any, dtype: torch.dtype | None = None) -> Tensor:
     "`value` as a tensor, of its own dtype by default; a `ValueError` if it holds no numbers"
-    if isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta:
+    is_plain = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta
+    if is_plain and not str(value.dtype).startswith(_odd_dtypes):
         return value if dtype is None else value.to(dtype)
     if isinstance(value, np.ndarray): value = np.ascontiguousarray(value)
     is_container = hasattr(value, "__len__") or hasattr(value, "__array__")
@@ -353,13 +354,12 @@ def _label_number(label: int | str, names: Sequence[str]) -> int:
     if not names: raise ValueError(f"the classes have no names, so labels can't be {label!r}")
     raise ValueError(f"labels must be among {_list_names(names)}, not {label!r}")
 
-def _class_names(names: Any) -> Sequence[str]:
+def _class_names(names: Any, what: str = "class_names") -> Sequence[str]:
     "`names` itself; a `ValueError` unless it is a list of different texts"
     is_list = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
-    if not is_list: raise ValueError(f"class_names must be a list of text, not {_brief(names)}")
+    if not is_list: raise ValueError(f"{what} must be a list of text, not {_brief(names)}")
     if len({*names}) == len(names): return names
-    twice = [name for i, name in enumerate(names) if name in names[:i]]
-    raise ValueError(f"class_names must differ, but {_brief(twice[0])} occurs twice")
+    raise ValueError(f"{what} must differ, but {_brief(max(names, key=names.count))} occurs twice")
 
 def _list_names(names: Sequence[str]) -> str:
     "Class names with commas; of more than 24 names, only the first three and the last"

@@ -440,6 +440,8 @@ def load_named(
 ) -> _Built:
     "What `build` makes of a file of tensors; a file is read again only after a change"
     if not callable(build): raise ValueError(f"build must be a function, not {_brief(build)}")
+    if not isinstance(kind, str) or not kind.isidentifier():
+        raise ValueError(f"kind must be a word such as encoder, not {_brief(kind)}")
     path = _find_tensors(name, kind)
     status = path.stat()
     version = status.st_mtime_ns, status.st_ino, status.st_size

@@ -427,6 +427,7 @@ def _check_choices(functions: dict[str, Any], dtype: Any, resume: Any, checkpoin
 def _check_weights(diffusion: Any) -> None:
     "Raise a `ValueError` unless this is a diffusion with weights that can be trained"
     _check_diffusion(diffusion)
+    list(diffusion.class_names)  # names that occur twice are refused
     dtypes = {p.dtype for p in diffusion.parameters() if p.requires_grad}
     if not dtypes:
         raise ValueError("nothing to train: denoise_fn must be an nn.Module with parameters")
