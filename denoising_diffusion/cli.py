@@ -400,8 +400,8 @@ def _says_how_to_restart(checkpoint: Path) -> Iterator[None]:
             warnings.filterwarnings("ignore", "the training stopped after step")
             yield
     except (FloatingPointError, ValueError) as error:
-        diverged = isinstance(error, FloatingPointError) or str(error).startswith("val_loss must")
-        if not diverged: raise
+        is_loss = str(error).startswith(("val_loss must be a finite", "the mean loss must be a finite"))
+        if not (is_loss or isinstance(error, FloatingPointError)): raise
         why = "the validation loss is not finite: start again with a smaller lr"
         if isinstance(error, FloatingPointError): why = str(error).rstrip(".")
         if checkpoint.exists(): why += f"; then remove {checkpoint} first, or name another --out"

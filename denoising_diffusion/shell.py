@@ -102,6 +102,7 @@ _python_names = {  # name in the functions behind the commands -> name of the op
     "dtype None instead of bfloat16": "no bf16 instead of bf16", "model channels": "channels",
     "dtype bfloat16 instead of None": "bf16 instead of no bf16", "started from": "finetune",
     "needs labels": "needs a model with labels", "a smaller lr or grad_clip": "a smaller --lr",
+    "a smaller lr": "a smaller --lr",
 }
 
 def _name_options(
@@ -151,6 +152,12 @@ def _quiet_streams() -> Iterator[_Stream]:
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr): yield stdout
 
 # %% ../nbs/49_shell.ipynb #7039aef6
+def _check_here() -> None:
+    "Raise a `ValueError` if somebody has deleted the current folder, where torch can't work either"
+    try: os.getcwd()
+    except OSError:
+        raise ValueError("the current folder is gone: change to another one") from None
+
 def _run_in_shell(command: Callable[..., Any]) -> None:
     "Run a command with the arguments of the shell; print an error or a warning as one line"
     name, parser = command.__name__, _parser(command)
@@ -161,7 +168,9 @@ def _run_in_shell(command: Callable[..., Any]) -> None:
     def warn(message: Warning | str, *_: Any) -> None:
         print(f"{name}: {_printable(_no_lines(translate(message)))}", file=sys.stderr)
     warnings.showwarning = warn
-    try: command(**_check_options(command, arguments))
+    try:
+        _check_here()
+        command(**_check_options(command, arguments))
     except (ValueError, FloatingPointError, OSError) as error: _exit(name, translate(error), 2)
     except KeyboardInterrupt: _exit(name, stopped, 130)
     except (MemoryError, RuntimeError) as error:
