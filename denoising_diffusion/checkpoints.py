@@ -274,7 +274,7 @@ def plain_value(value: Any) -> Any:
     "`value` as JSON gives it back, or None if JSON can't hold it"
     try:
         if _Amounts().of(value)[0] > _most_entries: return None
-        return json.loads(json.dumps(value))
+        return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError, RecursionError): return None
 
 # %% ../nbs/30_checkpoints.ipynb #bb848aec

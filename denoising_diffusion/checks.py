@@ -69,7 +69,7 @@ def check_counts(**counts: Any) -> None:
 def _check_bounds(**bounds: Any) -> None:
     "Raise a `ValueError` for the first of `bounds` that is not a whole number ≥ 0"
     for name, value in bounds.items():
-        if type(value) is not int or value < 0: _whole(name, value, least=0)
+        if type(value) is not int or not 0 <= value <= _huge: _whole(name, value, least=0)
 
 def _is_single(t: Any) -> bool:
     "Whether this is one number, not several"
@@ -485,7 +485,7 @@ def warn_user(message: str) -> None:
     frame, depth = sys._getframe(1), 2
     while frame.f_back and _is_ours(frame):
         frame, depth = frame.f_back, depth + 1
-    warnings.warn(message, stacklevel=depth)
+    warnings.warn(str(message), stacklevel=depth)
 
 # %% ../nbs/00_checks.ipynb #18a00030
 def _progress_bar(items: Iterable[Any] | None = None, **options: Any) -> Any:

@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from .checks import (
-    _brief, _data, _flag, _from_bytes, _real, _tensor, _whole, warn_user)
+    _brief, _data, _flag, _from_bytes, _function, _real, _tensor, _whole, warn_user)
 from .files import _as_path, _file_status
 
 # %% ../nbs/22_data.ipynb #b24a95a4
@@ -172,6 +172,12 @@ def _check_length(x: Tensor, n: int | None = None) -> Tensor:
     raise ValueError(f"there are {n} examples but {len(x)} labels: they must have shape ({n},), "
                      f"one for each sample, not {tuple(x.shape)}")
 
+def _check_reading(dtype: Any, shuffle: Any, check: Any) -> bool:
+    "`shuffle` as a bool; a `ValueError` unless these options of `Batches` are right"
+    _check_float_dtype(dtype)
+    if check is not None: _function("check", check, "a function of a batch", 1)
+    return _flag("shuffle", shuffle)
+
 # %% ../nbs/22_data.ipynb #7c9fef9d
 @dataclass
 class Batches:
@@ -185,7 +191,7 @@ class Batches:
 
     def __post_init__(self) -> None:
         self.batch_size = _whole("batch_size", self.batch_size, least=1)
-        _check_float_dtype(self.dtype)
+        self.shuffle = _check_reading(self.dtype, self.shuffle, self.check)
         if self.device is not None: self.device = find_device(self.device)
         if isinstance(self.data, DataLoader): return
         self.data = tuple(part for part in split_labels(self.data) if part is not None)
@@ -307,6 +313,7 @@ def check_images(
 ) -> Tensor:  # `images` as a tensor; arrays and lists are converted
     "Check images, with a `ValueError` if they aren't of the given kind"
     images = _tensor(name, images)
+    in_range = _flag("in_range", in_range)
     _check_limits(channels, side, least_side=least_side, least=least)
     if not _has_shape(images, channels, side, least_side):
         wanted = _shape_text(channels, side, least_side)

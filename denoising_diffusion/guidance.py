@@ -114,7 +114,8 @@ def _label_batch(labels: Tensor, x: Tensor) -> Tensor:
 def _like_model(denoiser: Callable, model: Callable) -> Callable:
     "`denoiser` for tensors x and t only, with the `num_timesteps` of the model, if it has one"
     def checked(x: Tensor, t: Tensor) -> Tensor:
-        if isinstance(x, Tensor) and isinstance(t, Tensor) and x.ndim: return denoiser(x, t)
+        are_batches = isinstance(x, Tensor) and isinstance(t, Tensor) and x.ndim and t.ndim == 1
+        if are_batches and x.is_floating_point(): return denoiser(x, t)
         wanted = "tensors x (B, …) and t (B,)"
         raise ValueError(f"a denoiser takes {wanted}, not {_brief(x)} and {_brief(t)}")
 

@@ -253,7 +253,7 @@ def find_recipe(
     **options: Any,  # for a folder: crop, finetune, size, channels, prediction, dropout
 ) -> Recipe:
     "The recipe of that name, or the one for a folder of images"
-    if not data or not isinstance(data, (str, Path)):
+    if not isinstance(data, (str, Path)) or not str(data):
         raise ValueError(f"data must be a name or a folder, not {_brief(data)}")
     settings = {} if settings is None else settings
     _check_names("setting", settings, _train_settings)

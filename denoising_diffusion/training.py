@@ -51,6 +51,8 @@ def one_cycle(fraction: float) -> float:  # 0 … 1 of the training -> factor of
     return (1 + math.cos(math.pi * (fraction - rise) / (1 - rise))) / 2
 
 # %% ../nbs/31_training.ipynb #75aa1265
+_adam = partial(torch.optim.Adam, betas=(0.9, 0.99))
+
 def fit(
     parameters: Iterable[nn.Parameter],  # what is trained
     loss_of: Callable[[Tensor], Tensor],  # indices (B,) of a batch -> its mean loss
@@ -69,7 +71,7 @@ def fit(
     _check_callable("loss_of", loss_of, 1)
     lr, opt = _positive("lr", lr), _make_optimizer(optimizer, parameters)
     progress = _flag("progress", progress)
-    epochs = [torch.randperm(n).split(batch_size) for _ in range(num_epochs)]
+    epochs = [torch.randperm(int(n)).split(int(batch_size)) for _ in range(num_epochs)]
     batches = [i for epoch in epochs for i in epoch if len(i) >= least]
     if not batches: raise ValueError(f"least must be at most the size of a batch, not {least}")
     for step, i in enumerate(_progress_bar(batches, desc=desc, unit="step", disable=not progress)):
@@ -77,9 +79,6 @@ def fit(
         opt.zero_grad()
         _check_loss("loss_of", loss_of(i)).backward()
         opt.step()
-
-# %% ../nbs/31_training.ipynb #df44f1f6
-_adam = partial(torch.optim.Adam, betas=(0.9, 0.99))
 
 # %% ../nbs/31_training.ipynb #a03722f6
 class Training(_TrainingState):
@@ -245,6 +244,12 @@ def take_step(
     labels: Tensor | None = None,  # LongTensor (B,)
 ) -> Tensor:  # the mean loss, still on the device
     "One step of the optimizer on one batch"
+    given = _check_data(self.diffusion, (x, labels), "the batch")
+    [batch] = Batches(given, 2**40, self.diffusion.device)
+    return self._take_step(*batch)
+
+@patch
+def _take_step(self: Training, x: Tensor, labels: Tensor | None = None) -> Tensor:
     factor = self._lr_factor() if self.lr_schedule else 1.0
     for group, lr in zip(self.opt.param_groups, self.base_lrs): group["lr"] = lr * factor
     if self.augment: x = _check_augmented(self.augment(x), x)
@@ -259,8 +264,7 @@ def take_step(
 @patch
 def _lr_factor(self: Training) -> float:
     if not self.num_steps: raise ValueError("call begin(num_batches) before the first step")
-    factor = self.lr_schedule(min(1.0, self.step / self.num_steps))
-    return _real("what lr_schedule returns", factor)
+    return _real("what lr_schedule returns", self.lr_schedule(min(1.0, self.step / self.num_steps)))
 
 # %% ../nbs/31_training.ipynb #cd21a2c7
 def random_flip(
@@ -336,16 +340,12 @@ def settings(self: Training) -> dict[str, Any]:
 def state_dict(self: Training) -> dict[str, Any]:
     "All that is needed to resume; `torch.load` reads it with weights_only=True"
     state: dict[str, Any] = dict(format=1, epoch=len(self.history), step=self.step)
-    state["settings"] = self.settings
-    state["describes"] = fingerprint(self.diffusion)
+    state |= dict(settings=self.settings, describes=fingerprint(self.diffusion))
     state["network"] = network_config(self.diffusion.denoise_fn)
-    state["card"] = plain_value(self.diffusion.card)
-    state["model"] = _plain_weights(self.diffusion)
+    state |= dict(card=plain_value(self.diffusion.card), model=_plain_weights(self.diffusion))
     state["ema"] = self.ema.state_dict() if self.ema else None
-    state["optimizer"] = self.opt.state_dict()
-    state["history"] = asdict(self.history)
-    state["begun"] = self.epoch_state.state_dict(self.diffusion.device)
-    return state
+    state |= dict(optimizer=self.opt.state_dict(), history=asdict(self.history))
+    return state | dict(begun=self.epoch_state.state_dict(self.diffusion.device))
 
 @patch
 def save(self: Training) -> None:
@@ -410,7 +410,7 @@ def run_epoch(
     epoch.total, epoch.of = torch.tensor(float(epoch.total), device=device), len(batches)
     for batch in epoch.remaining(batches, device):
         self.generators.seed_step(self.seed, self.step)
-        epoch.add(self.take_step(*batch), len(batch[0]))
+        epoch.add(self._take_step(*batch), len(batch[0]))
         bar.update()
         if epoch.batches < epoch.of: self._save_if_due()
         if self.step % 50 == 0 and not bar.disable:

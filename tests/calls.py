@@ -1,25 +1,37 @@
 """A valid call of every public function, for the tests that change its arguments.
 
 `CALLS` maps a name to a function that makes the call: the function and its arguments by name.
-Arguments in `FIXED` are never changed: they would download, compile, or take minutes."""
+Arguments in `FIXED` are never changed: they would download, compile, or take minutes. Arguments in
+`CALLBACKS` are functions of the user, so they are not replaced by other functions."""
 import gzip
 import struct
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import nn
+from torch.nn.functional import mse_loss
 
 import denoising_diffusion as dd
-from denoising_diffusion.diffusion import Level
+from denoising_diffusion import (
+    blocks, checkpoints, checks, data, files, guidance, metrics, plots, points as curves,
+    pretrained, recipes, sampling, schedules, training)
+from denoising_diffusion.diffusion import (
+    Level, noise_like, posterior_mean_variance, snr_ratio)
 
 Call = tuple[Callable[..., Any], dict[str, Any]]
 T, SIDE = 8, 8
-FIXED = {"progress", "device", "download", "quiet", "compile", "bf16", "optimizer", "reference",
-         "encoder", "lr_schedule", "loss", "metric", "num_steps"}
+FIXED = {"download", "compile", "bf16", "num_steps"}
+CALLBACKS = {"loss", "metric", "optimizer", "lr_schedule", "augment", "after_epoch", "loss_of",
+             "write", "build", "check"}
+# Layers, and functions that stand for networks, take tensors and no arrays or lists
+TENSORS_ONLY = {"ConditionalLinear.forward", "ConvEmbed.forward", "ResBlock.forward", "guided",
+                "conv3x3.forward", "down.forward", "up.forward", "expand_labels"}
 
 
 def generator() -> torch.Generator: return torch.Generator().manual_seed(0)
@@ -86,8 +98,11 @@ def make_calls(folder: Path) -> dict[str, Callable[[], Call]]:
                    num_attention_heads=1)
     flexible = dict(network, channel_multipliers=(1, 2), num_blocks_per_level=1, dropout=0.1,
                     patch_size=1)
-    training = dict(num_epochs=1, batch_size=4, lr=1e-3, prob_uncond=0.2, ema_decay=0.9,
-                    grad_clip=1.0, seed=0, progress=False, device="cpu")
+    options = dict(num_epochs=1, batch_size=4, lr=1e-3, prob_uncond=0.2, ema_decay=0.9,
+                   grad_clip=1.0, seed=0, progress=False, device="cpu", dtype=None, augment=None,
+                   after_epoch=None, checkpoint=None, checkpoint_steps=None, resume=False,
+                   time_weights=torch.ones(T), loss=mse_loss, optimizer=torch.optim.Adam,
+                   lr_schedule=training.one_cycle)
     film = dict(seed=0, n=2)
     calls: dict[str, tuple[Any, dict[str, Any]]] = {
         "linear_beta_schedule": (dd.linear_beta_schedule, dict(num_timesteps=50, start=1e-4,
@@ -168,8 +183,9 @@ def make_calls(folder: Path) -> dict[str, Callable[[], Call]]:
                                                crop=True, margin=0.1)),
         "subject_box": (dd.subject_box, dict(image=picture(), tolerance=16)),
         "train": (lambda **options: dd.train(diffusion(), **options), dict(
-            training, train_data=(points(), torch.arange(12) % 3 + 1), val_data=points(4))),
-        "batched_loss": (dd.batched_loss, dict(diffusion=d, data=points(), batch_size=5, seed=0)),
+            options, train_data=(points(), torch.arange(12) % 3 + 1), val_data=points(4))),
+        "batched_loss": (dd.batched_loss, dict(diffusion=d, data=points(), batch_size=5, seed=0,
+                                               loss=mse_loss)),
         "batched_metric": (dd.batched_metric, dict(metric=torch.mean, data=points(),
                                                    batch_size=5)),
         "random_flip": (dd.random_flip, dict(x=images())),
@@ -242,13 +258,153 @@ def make_calls(folder: Path) -> dict[str, Callable[[], Call]]:
         "q_posterior_mean_variance": (d.q_posterior_mean_variance, dict(
             x_start=points(2), x_t=points(2, 1), t=3)),
         "p_losses": (d.p_losses, dict(x_start=points(3), labels=[1, 2, 0], t=[1, 2, 3],
-                                      noise=points(3, 1))),
+                                      noise=points(3, 1), loss=mse_loss)),
+        "level": (d.level, dict(t=[1, 2], x=points(2))),
         "replace": (d.replace, dict(denoise_fn=d.denoise_fn)),
         "ConditionalMLP.forward": (d.denoise_fn, dict(x=points(2), t=torch.tensor([1, 2]),
                                                       labels=torch.tensor([1, 0]))),
         "UNet.forward": (of_images().denoise_fn, dict(x=images(2), t=torch.tensor([1, 2]))),
     }
+    calls |= more_calls(folder, d, steps)
     return {name: lambda call=call: (call[0], dict(call[1])) for name, call in calls.items()}
+
+
+def entered(manager: Callable[..., Any], **options: Any) -> Any:
+    with manager(**options) as value: return value
+
+
+def fitted(**options: Any) -> None:
+    line = nn.Linear(2, 1)
+    given = dict(parameters=line.parameters(), loss_of=lambda i: line(points()[i]).square().mean())
+    training.fit(**given | options)
+
+
+def stepped(**options: Any) -> torch.Tensor:
+    run = training.Training(diffusion(), num_epochs=1, device="cpu")
+    run.begin(1)
+    return run.take_step(**options)
+
+
+def level_pair() -> dict[str, Level]: return dict(level_t=Level(0.6, 0.8), level_s=Level(0.8, 0.6))
+
+
+def more_calls(folder: Path, d: Any, steps: list[Any]) -> dict[str, tuple[Any, dict[str, Any]]]:
+    "Calls of the functions that the modules have, but the package's own list of names has not"
+    checkpoint, tensors = folder/"checkpoint.pt", folder/"tensors.safetensors"
+    dd.train(d, points(), num_epochs=1, device="cpu", progress=False, checkpoint=checkpoint)
+    state = checkpoints.read_checkpoint(checkpoint)
+    files.write_tensors(tensors, {"a": torch.ones(2)}, toy=dict(seed=0))
+    picture_frames = plots.points_frames(steps, size=60)
+    return {
+        "ConditionalLinear": (blocks.ConditionalLinear, dict(d_in=2, d_out=4, num_timesteps=T,
+                                                            num_classes=3)),
+        "ConditionalLinear.forward": (blocks.ConditionalLinear(2, 4, T, 3), dict(
+            x=points(2), t=torch.tensor([1, 2]), labels=torch.tensor([1, 0]))),
+        "ConvEmbed.forward": (dd.ConvEmbed(1, 4, 8, 2), dict(x=images(2), emb=torch.ones(2, 8))),
+        "ResBlock.forward": (dd.ResBlock(1, 4, 8, 2), dict(x=images(2), emb=torch.ones(2, 8))),
+        "conv3x3.forward": (blocks.conv3x3(1, 4), dict(x=images(2))),
+        "down.forward": (dd.down(1, 4), dict(x=images(2))),
+        "up.forward": (dd.up(1, 4), dict(x=images(2))),
+        "expand_labels": (blocks.expand_labels, dict(x=points(2), labels=[1, 2], num_classes=3)),
+        "conv3x3": (blocks.conv3x3, dict(in_channels=4, out_channels=8, bias=True)),
+        "seeded": (lambda **options: entered(checkpoints.seeded, **options),
+                   dict(seed=0, epoch=0, device="cpu")),
+        "EMA": (checkpoints.EMA, dict(module=d.denoise_fn, decay=0.9)),
+        "EMA.load_state_dict": (checkpoints.EMA(d).load_state_dict, dict(
+            state=checkpoints.EMA(d).state_dict())),
+        "History.append": (checkpoints.History().append, dict(mean_batch_loss=1.0, val_loss=0.5)),
+        "plain_value": (checkpoints.plain_value, dict(value={"a": 1})),
+        "network_config": (checkpoints.network_config, dict(network=d.denoise_fn)),
+        "fingerprint": (checkpoints.fingerprint, dict(diffusion=d)),
+        "check_fingerprint": (checkpoints.check_fingerprint, dict(state=state, diffusion=d,
+                                                                  path=checkpoint)),
+        "write_checkpoint": (checkpoints.write_checkpoint, dict(path=folder/"again.pt",
+                                                               state=state)),
+        "read_checkpoint": (checkpoints.read_checkpoint, dict(path=checkpoint)),
+        "load_checkpoint": (checkpoints.load_checkpoint, dict(diffusion=d, path=checkpoint)),
+        "check_counts": (checks.check_counts, dict(n=1, batch_size=2)),
+        "check_timesteps": (checks.check_timesteps, dict(t=[1, 2], batch_size=2, num_timesteps=T,
+                                                         least=1)),
+        "check_labels": (checks.check_labels, dict(labels=["b", "a"], batch_size=2, num_classes=2,
+                                                   device="cpu", names=["a", "b"])),
+        "takes_labels": (checks.takes_labels, dict(network=d.denoise_fn)),
+        "warn_user": (checks.warn_user, dict(message="a warning")),
+        "to_floats": (data.to_floats, dict(x=images(), dtype=torch.float64)),
+        "to_uint8": (data.to_uint8, dict(x=images())),
+        "normalize_to_neg_one_to_one": (data.normalize_to_neg_one_to_one, dict(
+            images=images() / 2 + 0.5)),
+        "unnormalize_to_zero_to_one": (data.unnormalize_to_zero_to_one, dict(x=images())),
+        "split_labels": (lambda x, labels: data.split_labels((x, labels)), dict(
+            x=points(3), labels=torch.tensor([1, 2, 3]))),
+        "Batches": (lambda **options: [*data.Batches(**options)], dict(
+            data=points(), batch_size=5, device="cpu", dtype=torch.float64, shuffle=False,
+            check=len)),
+        "find_device": (data.find_device, dict(name="cpu")),
+        "is_bf16_fast": (data.is_bf16_fast, dict(device="cpu")),
+        "check_images": (data.check_images, dict(images=images(), name="images", channels=(1, 3),
+                                                 side=SIDE, least_side=2, least=2, in_range=True)),
+        "read_idx": (data.read_idx, dict(path=folder/"t10k-labels-idx1-ubyte.gz", ndim=1)),
+        "noise_like": (noise_like, dict(x=points(2), noise=points(2, 1), generator=generator())),
+        "snr_ratio": (snr_ratio, level_pair()),
+        "posterior_mean_variance": (posterior_mean_variance, dict(
+            x_start=points(2), x_t=points(2, 1), **level_pair())),
+        "write_file": (files.write_file, dict(path=folder/"text", write=lambda path: path.touch())),
+        "write_tensors": (files.write_tensors, dict(
+            path=folder/"more.safetensors", tensors={"a": torch.ones(2)}, toy=dict(seed=0))),
+        "write_tensors.values": (lambda a: files.write_tensors(
+            folder/"value.safetensors", {"a": a}, toy={}), dict(a=torch.ones(2))),
+        "open_tensors": (lambda **options: entered(files.open_tensors, **options),
+                         dict(path=tensors, kind="toy", writer="write_toy")),
+        "load_named": (files.load_named, dict(name=tensors, kind="toy", build=lambda *parts: 1)),
+        "mean_and_covariance": (metrics.mean_and_covariance, dict(features=points())),
+        "nearest_neighbors": (metrics.nearest_neighbors, dict(
+            x=points(3), others=points(), mirror_images=points())),
+        "confusion_matrix": (metrics.confusion_matrix, dict(asked=[1, 2], read=[1, 1],
+                                                            num_classes=2)),
+        "scores": (metrics.scores, dict(confusion=torch.eye(3, dtype=torch.long))),
+        "new_figure": (plots.new_figure, dict(width=1, height=1)),
+        "show_images": (plots.show_images, dict(images=images(), ncols=2, titles=[*"abcd"],
+                                                size=0.5)),
+        "plot_points": (plots.plot_points, dict(
+            panels=[points(), points(5)], data=points(), labels=None, ncols=2, limit=1.5, size=1)),
+        "plot_steps": (plots.plot_steps, dict(steps=steps, num_columns=2, data=points(),
+                                              labels=[1, 2, 3], limit=1.5, ncols=None, size=0.5)),
+        "points_frames": (plots.points_frames, dict(steps=steps, data=points(), labels=[1, 1, 1],
+                                                    limit=1.5, size=60, titles=True)),
+        "image_frames": (plots.image_frames, dict(
+            steps=[sampling.Step(0, images(), images())], ncols=2, scale=1)),
+        "save_image": (plots.save_image, dict(image=picture(), path=folder/"picture.png")),
+        "save_gif": (plots.save_gif, dict(frames=picture_frames, path=folder/"film.gif", fps=10,
+                                          hold=0.5)),
+        "curve": (curves.curve, dict(name="spiral", n=50)),
+        "nearest_on_curve": (curves.nearest_on_curve, dict(points=points(), name="spiral")),
+        "find_diffusion": (pretrained.find_diffusion, dict(model=d)),
+        "picture_diffusion": (recipes.picture_diffusion, dict(size=8, channels=8,
+                                                              prediction="start", dropout=0.1)),
+        "find_recipe": (recipes.find_recipe, dict(data="spiral", seed=0, settings={})),
+        "evaluations": (sampling.evaluations, dict(rule="heun", times=[9, 5, 0])),
+        "final": (sampling.final, dict(steps=steps)),
+        "sample_step": (sampling.sample_step, dict(
+            diffusion=d, x=points(2), t=[3, 2], s=[1, 0], noise=points(2, 1), labels=[1, 2],
+            rule="ddim", guidance_scale=1.5, clip_denoised=True)),
+        "SeededNoise.like": (lambda x: dd.SeededNoise(0).like(x), dict(x=points(2))),
+        "denoiser": (dd.gaussian_denoiser(d, 0.5, 0.3), dict(x=points(2), t=[1, 2])),
+        "guided": (guidance.guide(d.denoise_fn, 1, 2.0), dict(
+            x=points(2), t=torch.tensor([1, 2]))),
+        "cumulate_alphas": (schedules.cumulate_alphas, dict(betas=d.betas64)),
+        "one_cycle": (training.one_cycle, dict(fraction=0.5)),
+        "fit": (fitted, dict(n=12, num_epochs=1, batch_size=5, lr=0.1,
+                             optimizer=torch.optim.Adam, least=2, desc="fit", progress=False)),
+        "Training": (training.Training, dict(diffusion=diffusion(), num_epochs=1, device="cpu")),
+        "Training.take_step": (stepped, dict(x=points(4), labels=torch.tensor([1, 2, 0, 3]))),
+    }
+
+
+def public_names() -> set[str]:
+    "All public names of the package and of its modules"
+    names = [info.name for info in iter_modules(dd.__path__) if info.name[0] != "_"]
+    modules = [import_module(f"denoising_diffusion.{name}") for name in names]
+    return {*dd.__all__} | {name for module in modules for name in module.__all__}
 
 
 # Public names without a call of their own, and why
@@ -257,4 +413,8 @@ UNCALLED = {
     "schedule_explorer": "no arguments; see test_widgets", "guidance_explorer": "sample_film's",
     "ddim_explorer": "sample_film's", "ddpm_fld": "takes minutes; see test_commands",
     "ddpm_reference": "takes minutes; see test_commands",
+    "Labels": "a type", "weights_folder": "a path", "History": "a record; see History.append",
+    "Level": "a tuple", "Match": "made by nearest_neighbors", "ImageFolder": "made by read_folder",
+    "Recipe": "made by find_recipe", "recipes": "a dict", "samplers": "a dict",
+    "schedules": "a dict", "Player": "see test_widgets",
 }

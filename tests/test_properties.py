@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from torch import nn
 
 import denoising_diffusion as dd
-from calls import FIXED, UNCALLED, Call, make_calls
+from calls import (
+    CALLBACKS, FIXED, TENSORS_ONLY, UNCALLED, Call, make_calls, public_names)
 
 PACKAGE = Path(dd.__file__).parent
 EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "600"))
@@ -51,7 +52,9 @@ def wild_values() -> list[Any]:
 
 
 COUNT = len(wild_values())
-UNREAD = {"batched_metric", "random_flip"}  # as in networks, NaN of the data may come out again
+# As in networks, NaN of the data may come out again
+UNREAD = {"batched_metric", "random_flip", "Batches", "split_labels", "to_floats", "denoiser",
+          "guided"}
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +105,14 @@ def outcome(call: Call) -> str:
 def changeable(call: Call) -> list[str]: return [name for name in call[1] if name not in FIXED]
 
 
+def is_users(name: str, value: Any) -> bool:
+    "Whether this is a function of the user, whose errors are not ours"
+    return name in CALLBACKS and callable(value)
+
+
 def test_every_public_name_is_called(calls: dict[str, Callable[[], Call]]) -> None:
-    missing = {*dd.__all__} - {*calls} - {*UNCALLED}
-    assert not missing and {*UNCALLED} <= {*dd.__all__}
+    missing = public_names() - {*calls} - {*UNCALLED}
+    assert not missing and {*UNCALLED} <= public_names()
 
 
 def test_the_calls_are_valid(calls: dict[str, Callable[[], Call]]) -> None:
@@ -120,7 +128,8 @@ def test_a_right_result_or_our_own_error(calls: dict[str, Callable[[], Call]], d
     names = changeable((function, arguments))
     if not names: return
     for changed in data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=2), "changed"):
-        arguments[changed] = wild_values()[data.draw(st.integers(0, COUNT - 1), "value")]
+        value = wild_values()[data.draw(st.integers(0, COUNT - 1), "value")]
+        if not is_users(changed, value): arguments[changed] = value
     allowed = ["result", "our error"]
     if name in UNREAD or name.endswith(".forward"): allowed.append("not finite")
     assert outcome((function, arguments)) in allowed
@@ -165,6 +174,7 @@ def run(call: Call) -> Any:
 def test_the_form_of_an_argument_does_not_matter(calls: dict[str, Callable[[], Call]]) -> None:
     wrong = []
     for name, make in calls.items():
+        if name in TENSORS_ONLY: continue
         expected = run(make())
         for changed in changeable(make()):
             for form in other_forms(make()[1][changed]):
