@@ -336,11 +336,7 @@ def ddpm_train(
                    crop=crop or None, finetune=finetune)
     settings = dict(num_epochs=epochs, batch_size=batch, lr=lr, dtype=_autocast_dtype(bf16, where))
     path = _output_path(data, out)
-    with _quiet_downloads(quiet):
-        recipe = find_recipe(data, seed=seed, settings=settings, **network)
-    if data not in recipes and recipe.val_data is None and not quiet:
-        warn_user("20 images or more are needed to hold a tenth of them out for validation, and "
-                  f"here are {len(recipe.train_data)}: no validation loss is computed")
+    recipe = _find_recipe(data, quiet, seed=seed, settings=settings, **network)
     options = dict(epochs=epochs, batch=batch, lr=lr, **network, bf16="dtype" in recipe.settings,
                    compile=compile)
     print(_printable(_train_recipe(recipe, path, data, seed, options, where, progress=not quiet)))
@@ -354,6 +350,14 @@ def _quiet_downloads(quiet: bool) -> Iterator[None]:
     before, logger.disabled = logger.disabled, quiet
     try: yield
     finally: logger.disabled = before
+
+def _find_recipe(data: str, quiet: bool, **options: Any) -> Recipe:
+    "`find_recipe`; unless `quiet`, a warning if there are too few images to hold some out"
+    with _quiet_downloads(quiet): recipe = find_recipe(data, **options)
+    if data not in recipes and recipe.val_data is None and not quiet:
+        warn_user("20 images or more are needed to hold a tenth of them out for validation, and "
+                  f"here are {len(recipe.train_data)}: no validation loss is computed")
+    return recipe
 
 # %% ../nbs/52_cli.ipynb #08b65760
 def _progress_folder(path: Path) -> Path: return path.with_name(f"{path.stem}-epochs")
@@ -400,7 +404,7 @@ def _says_how_to_restart(checkpoint: Path) -> Iterator[None]:
             warnings.filterwarnings("ignore", "the training stopped after step")
             yield
     except (FloatingPointError, ValueError) as error:
-        is_loss = str(error).startswith(("val_loss must be a finite", "the mean loss must be a finite"))
+        is_loss = str(error).startswith(("val_loss must be", "the mean loss must be"))
         if not (is_loss or isinstance(error, FloatingPointError)): raise
         why = "the validation loss is not finite: start again with a smaller lr"
         if isinstance(error, FloatingPointError): why = str(error).rstrip(".")

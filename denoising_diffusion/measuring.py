@@ -40,7 +40,7 @@ from denoising_diffusion.cli import (
 # %% ../nbs/53_measuring.ipynb #a94df25d
 @_plain_errors
 def ddpm_fld(
-    source: str,  # a model, or white on black: a folder, .npy, or .npz (array images, x, or the only)
+    source: str,  # a model, or white on black: a folder, .npy, .npz (images, x or its only array)
     n: int | None = None,  # how many samples a model draws (default: 10000)
     sampler: str | None = None,  # ddpm, ddim, dpm (DPM-Solver++), unipc, heun (default: the card's)
     steps: int | None = None,  # how many steps (default: the card's)
@@ -62,8 +62,7 @@ def ddpm_fld(
     real = load_reference(reference)
     options = _SamplingOptions(sampler, steps, eta, spacing, guidance, bf16, seed)
     images, labels, record = _read_or_sample(source, n, real, options, device, not quiet)
-    result = dict(source=_as_utf8(source), n=len(images), **record,
-                  reference=_as_utf8(reference), stretch=stretch)
+    result = dict(source=source, n=len(images), **record, reference=reference, stretch=stretch)
     result["fld"] = fld(images, real, normalize_contrast=stretch)
     if labels is not None: result["accuracy"] = report(images, labels, real)["accuracy"]
     if path: _write_json(path, result)
@@ -99,6 +98,7 @@ def _open_array(path: Path, files: ExitStack) -> Callable[[], BinaryIO]:
     name = _find_array(path, archive.namelist())
     return lambda: files.enter_context(archive.open(name))
 
+# %% ../nbs/53_measuring.ipynb #bc01ce27
 def _find_array(path: Path, names: list[str]) -> str:
     "The array `images` or `x` of an .npz file, or its only one; a `ValueError` names the others"
     if len(names) == 1: return names[0]
@@ -108,7 +108,6 @@ def _find_array(path: Path, names: list[str]) -> str:
     raise ValueError(f"{path} must hold an array called images or x, or only one array, "
                      f"not {known or 'none'}")
 
-# %% ../nbs/53_measuring.ipynb #bc01ce27
 def _read_array(path: Path) -> np.ndarray:
     "The images of an .npy or .npz file, in this machine's order of bytes"
     wrong = f"{path} can't be read as an array of numbers"
@@ -197,7 +196,9 @@ def _read_or_sample(
                      f"{source} holds images, which are measured as they are")
 
 def _write_json(path: Path, result: dict[str, Any]) -> None:
-    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+    plain = {name: _as_utf8(value) if isinstance(value, str) else value
+             for name, value in result.items()}
+    text = json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
     write_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 def _summary(result: dict[str, Any]) -> str:

@@ -25,10 +25,10 @@ from .checks import _brief, _flag, _real, _whole
 from .files import _as_utf8
 
 # %% ../nbs/49_shell.ipynb #a649ac63
-_notes = """Options that are left out come from the model's card, which is inside the .safetensors or
-.pt file. The table in the .md file beside it is a copy to read: a change there has no effect. If
-the card says nothing, the sampler is ddpm, with as many steps as in training and without guidance.
-If --sampler is given, only the guidance comes from the card: the defaults are then all steps, eta 0
+_notes = """Options that are left out come from the model's card, inside its .safetensors or .pt
+file. The table in the .md file beside it is a copy to read: a change there has no effect. If the
+card says nothing, the sampler is ddpm, with as many steps as in training and without guidance. If
+--sampler is given, only the guidance comes from the card: the defaults are then all steps, eta 0
 and even spacing. --eta is for ddim, dpm and unipc. With 0 a sample depends on its first noise
 alone, and 1 adds as much noise in each step as ddpm does. --spacing is any number above 0. Below 1
 it takes more of the steps where noise is high, and above 1 where noise is low. --guidance lies in
@@ -177,6 +177,7 @@ def _run_in_shell(command: Callable[..., Any]) -> None:
         if "memory" not in repr(error).lower(): raise
         _exit(name, "there is not enough memory for this", 2)
 
+# %% ../nbs/49_shell.ipynb #4e1b7053
 @contextlib.contextmanager
 def _ending_well() -> Iterator[None]:
     "A `with` block that may stop the program with status 0, as --help does"
