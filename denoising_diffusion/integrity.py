@@ -13,7 +13,7 @@ from pathlib import Path
 from pickle import BYTEARRAY8, _Unpickler
 from random import Random
 from typing import Any, BinaryIO
-from zipfile import BadZipFile, ZIP_STORED, ZipFile
+from zipfile import BadZipFile, ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 import torch
@@ -27,6 +27,12 @@ from .files import _plain_value
 # %% ../nbs/29_integrity.ipynb #a700a4b0
 _largest_pickle = 8 * 2**20  # bytes of data.pkl, which holds no weights
 
+def _is_plain_file(entry: ZipInfo) -> bool:
+    "Whether `torch.load` reads this file as zipfile does: of a folder it would read nothing"
+    is_folder = entry.external_attr & 0x10 or entry.filename.endswith("/")
+    return not (is_folder or entry.flag_bits & ~0x808 or entry.compress_size != entry.file_size)
+
+
 def _check_entries(archive: ZipFile, size: int) -> None:
     "Raise a `ValueError` unless these may be the files in an archive of `torch.save`"
     entries = archive.infolist()
@@ -37,6 +43,7 @@ def _check_entries(archive: ZipFile, size: int) -> None:
         raise ValueError("it holds a program (TorchScript)")
     if any(entry.compress_type != ZIP_STORED or entry.flag_bits & 1 for entry in entries):
         raise ValueError("its files are packed, which torch.save never does")
+    if not all(map(_is_plain_file, entries)): raise ValueError("one of its files is marked wrongly")
     total = sum(entry.file_size for entry in entries)
     if total > size: raise ValueError("its files overlap")
     gaps = 10_000 * len(entries) + 100_000  # at most: names, and zeros between the files
