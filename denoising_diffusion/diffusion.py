@@ -304,9 +304,7 @@ def gaussian_denoiser(
     means = _gaussian_means(mean, diffusion.data_shape)
     weights = _gaussian_weights(weights, len(means))
 
-    def denoiser(x: Tensor, t: Tensor) -> Tensor:
-        given, t = _read_denoised(diffusion, x, t)
-        x = _at_least_single(given)
+    def estimate(x: Tensor, t: Tensor) -> Tensor:
         level = diffusion._level(t, x)
         signal, noise = (part.view(-1, 1) for part in level)
         centers = means.to(x)
@@ -317,9 +315,12 @@ def gaussian_denoiser(
         chances = _chances(off, variance, weights.to(x))
         x_start = (chances[..., None] * starts).sum(1).view_as(x)
         epsilon = (x - level.signal * x_start) / level.noise
-        target = _predictions[diffusion.prediction].target(x_start, epsilon, level)
-        return _in_dtype(target, given.dtype)
+        return _predictions[diffusion.prediction].target(x_start, epsilon, level)
 
+    def denoiser(x: Tensor, t: Tensor) -> Tensor:
+        given, t = _read_denoised(diffusion, x, t)
+        return _in_dtype(estimate(_at_least_single(given), t), given.dtype)
+    denoiser.unchecked = estimate  # for the loop of a sampler
     return denoiser
 
 # %% ../nbs/02_diffusion.ipynb #417828e8

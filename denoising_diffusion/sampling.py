@@ -319,6 +319,12 @@ def _guided_denoiser(
     if not numbers.any(): guidance_scale = 1.0  # all are 0: one evaluation is enough
     return _guided(network, numbers, guidance_scale)
 
+def _without_checks(denoiser: Callable, x: Tensor, t: int) -> Callable:
+    "A denoiser without its checks, if it has some, after a call with the first sample at time t"
+    if not hasattr(denoiser, "unchecked"): return denoiser
+    denoiser(x[:1], t)
+    return denoiser.unchecked
+
 # %% ../nbs/04_sampling.ipynb #6502dd40
 def reverse_process(
     diffusion: GaussianDiffusion,
@@ -340,7 +346,7 @@ def reverse_process(
     rule, times = _reset(_find_rule(rule), times)
     clip_denoised, progress = _flag("clip_denoised", clip_denoised), _flag("progress", progress)
     x = _initial_noise(diffusion, shape, noise, generator)
-    evaluate = _Evaluator(denoiser)
+    evaluate = _Evaluator(_without_checks(denoiser, x, diffusion.num_timesteps))
     predict = partial(_predict_x_start, diffusion, evaluate, clip_denoised=clip_denoised)
     move = partial(_move, diffusion, rule=rule, generator=generator)
     return _trajectory(predict, move, x, times, progress)
