@@ -224,7 +224,7 @@ def test_the_version_is_in_the_settings_alone():
         *ROOT.glob("*.*"), *ROOT.glob("denoising_diffusion/*.py*"), *GITHUB.rglob("*.y*ml"),
         *ROOT.glob("nbs/*.ipynb"), *ROOT.glob("tools/*.py"), *ROOT.glob("experiments/*.py"))
         if path.is_file() and re.search(
-            rf"(?<![\w.=]){re.escape(version)}(?![\w.])", path.read_text("utf-8"))}
+            rf"(?<![\w.=]){re.escape(version)}(?![\w.])", path.read_text("utf-8", errors="ignore"))}
     assert said == {"settings.ini", "denoising_diffusion/__init__.py", "CHANGELOG.md"}
 
 
