@@ -59,7 +59,7 @@ class SinusoidalPositionEmbedding(nn.Module):
     ) -> Tensor:  # (*t.shape, dim)
         "The rows of the times `t`"
         if not isinstance(t, Tensor) or t.dtype != torch.long: t = _whole_times(t)
-        try: return F.embedding(t, self.table)
+        try: return torch.embedding(self.table, t)
         except (IndexError, RuntimeError):
             check_timesteps(t.flatten(), t.numel(), self.num_timesteps)  # names the wrong time
             raise ValueError(f"t is on {t.device}, not on {self.table.device}") from None
@@ -99,8 +99,8 @@ def forward(
 ) -> Tensor:  # (B, d_out)
     "The output of the layer for `x` at times `t`"
     if getattr(x, "ndim", 0) != 2: self._check(x, t, labels)
-    if self.label is None or not isinstance(labels, Tensor):
-        labels = expand_labels(x, labels, self.num_classes)
+    fits = labels is None if self.label is None else isinstance(labels, Tensor)
+    if not fits: labels = expand_labels(x, labels, self.num_classes)
     try:
         h = self.linear(x) + self.time(t)
         if self.label is not None: h = h + self.label(labels)

@@ -45,7 +45,8 @@ def _is_truth(value: Any) -> bool:
     return isinstance(value, (bool, np.bool_)) or getattr(value, "dtype", None) == torch.bool
 
 _huge = 2**63 - 1  # the largest int64
-_odd_dtypes = "torch.float8", "torch.float4", "torch.q", "torch.bits"  # without most operations
+_odd_dtypes = {dtype for dtype in vars(torch).values() if isinstance(dtype, torch.dtype)
+               and str(dtype)[6:].startswith(("float8", "float4", "q", "bits"))}  # few operations
 
 def _whole(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
     "`value` as an int; a `ValueError` unless it is a whole number in least … most"
@@ -179,15 +180,14 @@ def _check_layers(layers: Sequence[Any], named: dict[str, Any]) -> None:
 def _tensor(name: str, value: Any, dtype: torch.dtype | None = None) -> Tensor:
     "`value` as a tensor, of its own dtype by default; a `ValueError` if it holds no numbers"
     is_plain = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta
-    if is_plain and not str(value.dtype).startswith(_odd_dtypes):
+    if is_plain and value.dtype not in _odd_dtypes:
         return value if dtype is None else value.to(dtype)
     if isinstance(value, np.ndarray): value = np.ascontiguousarray(value)
     is_container = hasattr(value, "__len__") or hasattr(value, "__array__")
     if is_container and not isinstance(value, (str, bytes, Tensor)):
         try: return torch.as_tensor(value, dtype=dtype)
         except (TypeError, ValueError, RuntimeError, OverflowError): pass
-    wanted = "a tensor, an array or a list of numbers"
-    raise ValueError(f"{name} must be {wanted}, not {_brief(value)}")
+    raise ValueError(f"{name} must be a tensor, an array or a list of numbers, not {_brief(value)}")
 
 def _in_dtype(x: Tensor, dtype: torch.dtype) -> Tensor:
     return x if x.dtype == dtype else x.to(dtype)  # `to` takes 1 µs even without a cast
