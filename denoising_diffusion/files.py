@@ -211,7 +211,7 @@ def _locked(path: str | Path) -> Iterator[None]:
     finally: del _writers[process, target]
 
 # %% ../nbs/20_files.ipynb #d8b616c2
-_most_levels, _most_values, _largest_whole = 20, 300_000, 2**64  # of what a card holds
+_most_levels, _most_values, _largest_whole = 20, 100_000, 2**64  # of what a card holds
 
 
 def _plain_value(name: str, value: Any, level: int = 0, left: Iterator[int] | None = None) -> Any:
