@@ -86,12 +86,12 @@ def test_what_is_exported_links_to_its_source(page, name):
 
 
 def test_home_page(page, readme_tool):
-    "The two commands, a picture that moves, and four that lead to what there is to see"
+    "The two commands, a picture above them, and four that lead to what there is to see"
     html = page("index")
     for block in readme_tool.code_blocks((ROOT/"README.md").read_text(encoding="utf-8"))[:2]:
         words = re.sub(r"<[^>]+>", "", html).replace("&#39;", "'").replace("&amp;", "&")
         assert block.strip() in words
-    assert html.index('src="images/digits.gif"') < html.index("pip install")
+    assert html.index('src="images/digits.png"') < html.index("pip install")
     linked = dict(re.findall(r'<a href="(\w+)\.html"><img [^>]*src="(images/[\w.]+)"', html))
     assert set(linked) == {"spiral", "numbers", "pokemon",
                            "widgets"} and len(set(linked.values())) == 4

@@ -1,6 +1,6 @@
 """How long a notebook takes to read: 200 words a minute, and six seconds a line of code.
 
-    python tools/minutes.py          # write the minutes into each notebook's note at the head
+    python tools/minutes.py          # write them into the notes at the head, and on the front page
     python tools/minutes.py --check  # say whether they agree, and change nothing
 
 Counted is what a first reading needs. Left out are hidden and folded cells, and what the note says:
@@ -15,8 +15,6 @@ from fastcore.script import call_parse
 
 NBS = Path(__file__).resolve().parent.parent/"nbs"
 WORDS_A_MINUTE, SECONDS_A_LINE = 200, 6
-LEARNER = ("00_start 01_schedules 02_diffusion 03_guidance 04_sampling 05_ddim 60_spiral "
-           "61_numbers").split()
 KEPT = {"Exercises", "What we have now"}
 
 _minutes = re.compile(r"About (\d+) minutes")
@@ -24,6 +22,7 @@ _skipped = re.compile(r"[Yy]ou may skip ([^.]*)\.")
 _stop = re.compile(r'[Yy]ou may stop after "([^"]+)"')
 _onwards = re.compile(r'from "([^"]+)" on\b')
 _directive = re.compile(r"#\|\s*([\w-]+)")
+_notebook = re.compile(r"\]\((\d\d_\w+)\.ipynb")
 _target = re.compile(r"\]\([^)]*\)")
 
 
@@ -113,15 +112,37 @@ def write(path: Path, minutes: int) -> None:
     path.write_text(_minutes.sub(f"About {minutes} minutes", text, count=1), encoding="utf-8")
 
 
+def in_hours(minutes: int) -> str:
+    hours, rest = divmod(minutes, 60)
+    return " ".join([f"{hours} h"] * bool(hours) + [f"{rest} min"] * bool(rest))
+
+
+def paths(index: str, timed: dict[str, int]) -> dict[str, int]:
+    "The minutes of each path of the front page, by its row: those of the notebooks it links"
+    rows = re.findall(r'"(\| \*\*.+\|)\\n"', index)
+    return {row: sum(timed[name] for name in _notebook.findall(row)) for row in rows}
+
+
+def front_page(index: str, timed: dict[str, int]) -> str:
+    "The front page with the times of its paths"
+    for row, minutes in paths(index, timed).items():
+        cells = row.split(" | ")
+        index = index.replace(row, " | ".join([*cells[:-1], f"{in_hours(minutes)} |"]))
+    return index
+
+
 @call_parse
-def main(check: bool = False):  # change nothing, and exit with 1 if a note is wrong
-    "Write the minutes of each notebook into its note"
+def main(check: bool = False):  # change nothing, and exit with 1 if a time is wrong
+    "Write the minutes of each notebook into its note, and those of the paths on the front page"
     timed = {path: reading(path) for path in sorted(NBS.glob("[0-9]*.ipynb"))}
     wrong = [path for path, minutes in timed.items() if said(path) != rounded(minutes)]
     for path, minutes in timed.items():
         mark = f"  (it says {said(path)})" if path in wrong else ""
         print(f"{path.stem:16} {minutes:5.1f} → {rounded(minutes)}{mark}")
-    learner = sum(timed[NBS/f"{name}.ipynb"] for name in LEARNER)
-    print(f"the learner's path: {learner:.0f} minutes; all: {sum(timed.values()) / 60:.1f} hours")
-    if check: raise SystemExit(1 if wrong else 0)
+    home = NBS/"index.ipynb"
+    index = home.read_text(encoding="utf-8")
+    changed = front_page(index, {path.stem: rounded(m) for path, m in timed.items()})
+    print("the front page " + ("agrees" if changed == index else "gives other times"))
+    if check: raise SystemExit(1 if wrong or changed != index else 0)
     for path in wrong: write(path, rounded(timed[path]))
+    home.write_text(changed, encoding="utf-8")
