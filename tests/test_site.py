@@ -418,6 +418,44 @@ def test_finish_lets_names_break_at_their_dots(tools):
     assert mend("<p>a.b</p>") == "<p>a.b</p>"
 
 
+def listing(*lines):
+    spans = "\n".join(f'<span id="cb1-1"><a href="#cb1-1"></a>{line}</span>' for line in lines)
+    return f'<pre class="sourceCode python"><code class="sourceCode python">{spans}</code></pre>'
+
+
+def test_code_breaks_at_brackets_and_dots(tools):
+    "In words too long for a phone; elsewhere it breaks at spaces. Strings stay whole"
+    mend = tools("finish").mend_markup
+    name = '<span class="st">"a.png"</span>'
+    long = f"    network.to_everything(a_rather_long_name).save({name})"
+    mended = mend(listing("x = f(g(1)) &lt; h.i", long))
+    assert 'f(g(1)) &lt; h.i' in mended
+    assert ("network<wbr>.to_everything(<wbr>a_rather_long_name)<wbr>.save("
+            f"{name.replace('>', '><wbr>', 1)})") in mended
+    assert mended.count("<wbr>") == 4
+    assert mended.count('style="--in:4"') == mended.count("style=") == 1
+
+
+def test_options_and_formulas_stay_whole(tools):
+    mend = tools("finish").mend_markup
+    whole = '<span class="whole">'
+    assert (mend("<p><code>cmd --bf16 -n 1 a-b</code></p>")
+            == f"<p><code>cmd {whole}--bf16</span> {whole}-n</span> 1 a-b</code></p>")
+    output = "<pre><code>--bf16</code></pre>"
+    assert mend(output) == output
+    formula = '<math display="inline">x</math>'
+    assert mend(f"{formula}, {formula} y") == f"{whole}{formula},</span> {formula} y"
+
+
+def test_names_in_tables_break_at_sensible_places(tools):
+    mend = tools("finish").mend_markup
+    cells = [r"<code>#\| a_name</code>", 'in <code>f(x="b.c")</code>', "word " * 9, "snake_case"]
+    mended = mend("<table><tr><td>" + "</td><td>".join(cells) + "</td></tr></table>")
+    assert r"<code>#| a_<wbr>name</code>" in mended
+    assert '<code>f(<wbr>x=<wbr>"b.<wbr>c")</code>' in mended
+    assert f'<td class="long">{cells[2]}</td><td>snake_case</td>' in mended
+
+
 @pytest.fixture
 def folder(tmp_path):
     "A small site: two pages, a figure of noise, and the front page's picture"

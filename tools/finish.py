@@ -4,9 +4,9 @@
 
 Quarto runs this after each render, by `post-render` in _quarto.yml. Tables, formulas and outputs
 that are too wide for a phone get a box that scrolls and that a key can reach. Long names in
-headings may break at their dots. Links out of nbs/ lead to the repository. What others show of a
-link, `og:image`, becomes a small file made of the page's first figure. The font of icons keeps
-those that are used.
+headings may break at their dots, and code at sensible places (tools/breaks.py). Links out of nbs/
+lead to the repository. What others show of a link, `og:image`, becomes a small file made of the
+page's first figure. The font of icons keeps those that are used.
 """
 import base64
 import html
@@ -18,6 +18,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 import yaml
+from breaks import break_code, break_table
 from fastcore.script import Param, call_parse
 from fontTools.subset import Subsetter
 from fontTools.ttLib import TTFont
@@ -86,7 +87,7 @@ def box(markup: str, label: str, is_wide: bool) -> str:
 
 def box_table(match: re.Match) -> str:
     "A table in its box"
-    boxed = box(match[0], "table", is_wide_table(match[0]))
+    boxed = box(break_table(match[0]), "table", is_wide_table(match[0]))
     return re.sub(r"^<span|span>$", lambda m: m[0].replace("span", "div"), boxed)
 
 
@@ -122,6 +123,7 @@ def mend_markup(page: str) -> str:
     parts = _script.split(page)
     mends = [(_table, box_table), (_formula, box_formula), (_output, reach_output),
              (_heading, break_names), (_figure, name_figure)]
+    parts[::2] = map(break_code, parts[::2])
     for pattern, mend in mends: parts[::2] = [pattern.sub(mend, part) for part in parts[::2]]
     return "".join(parts)
 
