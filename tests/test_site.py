@@ -544,6 +544,18 @@ def test_rendered_knows_addresses_from_the_root_of_the_host(tools, folder):
     assert rendered.link_faults(site, page) == ["a link leads nowhere: /project/gone.html"]
 
 
+def test_search_has_no_tex(tools):
+    search = tools("search")
+    def formula(symbols, tex):
+        return f"<math>{symbols}<annotation>{tex}</annotation></math>"
+
+    page = formula("<mi>t</mi>", "t") + formula("<msub>x<mi>t</mi></msub>", "x_t")
+    page += formula("ϵ&lt;1", r"\epsilon &lt; 1")
+    symbols = search.formulas(page)
+    text = r"letters at tt: xtx_t, ϵ<1\epsilon < 1."
+    assert search.leave_tex_out(text, symbols) == "letters at t: xt, ϵ<1."
+
+
 UNREADABLE = '<p style="color: #aaa; background: white">hard to read</p>'
 SEEN = {
     "": "",
@@ -555,6 +567,9 @@ SEEN = {
     '<div class="cell-output"><pre tabindex="0" style="overflow: auto; width: 9em">'
     "an output, too long</pre></div>": "",
     '<p style="width: 500px">wide</p>': "the page scrolls sideways by",
+    '<div style="height: 99em"></div><section id="a"><h2>B</h2></section>'
+    '<p style="height: 99em"></p><div id="quarto-header" style="position: fixed; top: 0">B</div>':
+        "the header hides the heading that #a leads to",
 }
 
 

@@ -4,8 +4,9 @@
     python tools/axe.py _docs --shots /tmp/shots --only index
 
 Opens each page at the width of a laptop and of a phone, in light and in dark. Fails on serious and
-critical violations of axe's rules, on code whose end can't be seen, and on pages that scroll
-sideways. Needs Chromium, playwright and axe-playwright-python, which brings axe.
+critical violations of axe's rules, on code whose end can't be seen, on pages that scroll sideways,
+and on headings that the header hides from those who follow a link. Needs Chromium, playwright and
+axe-playwright-python, which brings axe.
 """
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,19 @@ CUT = """() => [...document.querySelectorAll("pre")].filter(block => {
     return block.scrollWidth > block.clientWidth + 1 && (isCode || !scrolls);
   }).map(block => block.textContent.trim().split("\\n")[0].slice(0, 50))"""
 SIDEWAYS = "() => document.scrollingElement.scrollWidth - innerWidth"
+# The headings of the sections in the middle of a page and of its definitions, at their addresses
+HIDDEN = """() => {
+    const header = document.getElementById("quarto-header");
+    if (!header) return [];
+    const all = [...document.querySelectorAll("section[id]")];
+    const some = [all[Math.floor(all.length / 2)], document.querySelector("section.level3[id]")];
+    return some.filter(section => {
+      if (!section) return false;
+      location.hash = "#" + section.id;
+      const top = section.querySelector("h1, h2, h3, h4").getBoundingClientRect().top;
+      return top < header.getBoundingClientRect().bottom;
+    }).map(section => section.id);
+  }"""
 AXE = """async () => (await axe.run({resultTypes: ["violations"]})).violations
   .map(({id, impact, nodes}) => ({id, impact, where: nodes.map(node => node.target.join(" "))}))"""
 
@@ -83,10 +97,12 @@ def violations(page, script: str) -> list[str]:
 
 
 def misfits(page) -> list[str]:
-    "What is too wide for the window, in words"
-    cut, sideways = page.evaluate(CUT), page.evaluate(SIDEWAYS)
+    "What is too wide for the window or behind the header, in words"
+    cut, sideways, hidden = map(page.evaluate, (CUT, SIDEWAYS, HIDDEN))
+    hides = [f"the header hides the heading that #{name} leads to" for name in hidden]
     found = [f"text is cut off, {len(cut)} times: {'; '.join(cut[:3])}"] if cut else []
-    return [*found, f"the page scrolls sideways by {sideways} pixels"] if sideways > 1 else found
+    if sideways > 1: found.append(f"the page scrolls sideways by {sideways} pixels")
+    return found + hides
 
 
 def examine(page, script: str) -> list[str]:
