@@ -2,7 +2,7 @@
 import re
 
 import pytest
-from conftest import ROOT, read_nb
+from conftest import ROOT, load_tool, read_nb
 
 NOTEBOOKS = sorted((ROOT/"nbs").glob("*.ipynb"))
 NUMBERED = [p for p in NOTEBOOKS if re.match(r"\d\d_", p.name)]
@@ -144,3 +144,59 @@ def test_quarto_settings_are_linked(root):
     assert link.read_text(encoding="utf-8") == settings.read_text(encoding="utf-8")
     is_clone = (root/".git").exists()  # a source archive holds a copy in the link's place
     assert not is_clone or link.is_symlink() and link.resolve() == settings.resolve()
+
+
+# Exercises, and the time a notebook takes
+
+ANSWER = r'#\| code-fold: true\n#\| code-summary: "Answer {}"\n'
+IN_WORDS = "<details><summary>Answer {}, in words</summary>\n\n"
+
+
+def exercises(nb) -> tuple[str, list]:
+    "The cell that asks, and the cells after it"
+    cells = nb["cells"]
+    start = next(i for i, c in enumerate(cells) if "## Exercises" in c["source"].splitlines())
+    return cells[start]["source"], cells[start + 1:]
+
+
+@each_numbered
+def test_three_exercises_have_answers_that_run(path):
+    "Three questions, and to each a folded cell that checks its answer, and the reason in words"
+    asked, cells = exercises(read_nb(path))
+    numbers = re.findall(r"^(\d)\. ", asked.partition("## Exercises")[2], flags=re.M)
+    assert numbers == ["1", "2", "3"]
+    shown = [c for c in cells if "hide" not in flags(c) and c["source"].strip()]
+    for k in (1, 2, 3):
+        code, words = shown[2 * k - 2:2 * k]
+        assert code["cell_type"] == "code" and re.match(ANSWER.format(k), code["source"]), k
+        assert re.search(r"^\s*(assert\w*|test_\w+)\b", code["source"], flags=re.M), k
+        assert words["source"].startswith(IN_WORDS.format(k)) and "</details>" in words["source"]
+    assert len(shown) == 6
+
+
+def test_each_note_says_how_long_its_notebook_takes():
+    minutes = load_tool("minutes")
+    timed = {path.stem: minutes.rounded(minutes.reading(path)) for path in NUMBERED}
+    assert {path.stem: minutes.said(path) for path in NUMBERED} == timed
+    index = (ROOT/"nbs"/"index.ipynb").read_text(encoding="utf-8")
+    assert minutes.front_page(index, timed) == index
+    learner, _, _ = minutes.paths(index, timed).values()
+    assert timed["00_start"] <= 40 and learner <= 240
+
+
+def test_minutes_count_what_a_first_reading_needs():
+    minutes = load_tool("minutes")
+    note = '*For all. About 5 minutes. You may skip "Law". You may stop after "End".*'
+    code = ["# text\n\nf(1)\ng()", "#| hide\nf(2)", "#| code-fold: true\nf(3)", "#| export\nf(4)"]
+    assert [minutes.lines(text) for text in code] == [3, 0, 0, 1]
+    assert [minutes.lines(text, exported=False) for text in code] == [3, 0, 0, 0]
+    assert minutes.words("A [link](to/some place.html) — and `code`, 2 · 3") == 6
+    sources = [note, "## One\n" + "word " * 200, "f()\n" * 10, "## Law\nmuch", "### Part\nmore",
+               "## End\nlast", "## After\nword", "## Exercises\nword"]
+    kinds = ["code" if text[0] == "f" else "markdown" for text in sources]
+    cells = [dict(cell_type=kind, source=[text]) for kind, text in zip(kinds, sources)]
+    found = minutes.sections(cells, True)
+    assert abs(found["One", ""] - 2 - 1 / 200) < 1e-9  # 200 words and a title, and ten lines
+    assert minutes.skipped(note, [*found]) == {("Law", ""), ("Law", "Part"), ("After", "")}
+    with pytest.raises(SystemExit, match="Nowhere"):
+        minutes.skipped(note.replace("Law", "Nowhere"), [*found])
