@@ -5,8 +5,8 @@ from runpy import run_path
 
 from setuptools import find_packages, setup
 
-PACKAGE_DATA = ["py.typed", "*.pyi", "film.html", "weights/*", "weights/references/*",
-                "weights/encoders/*"]
+PACKAGE_DATA = ["py.typed", "*.pyi", "film.html", "player.html",
+                "weights/*", "weights/references/*", "weights/encoders/*"]
 
 config = ConfigParser(delimiters=["="])
 config.read("settings.ini", encoding="utf-8")

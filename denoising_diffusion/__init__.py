@@ -31,10 +31,12 @@ _names = {
     "frechet": "LeNet5 Reference fld report train_reference save_reference load_reference",
     "features": """Encoder train_encoder save_encoder load_encoder picture_distance nearest_images
         nearest_panel memorization_rate color_statistics color_table""",
-    "films": "Film make_film sample_film forward_film schedule_film guidance_film ddim_film",
+    "pages": "Film",
+    "films": "make_film sample_film forward_film schedule_film guidance_film ddim_film",
     "widgets": "stepper forward_stepper schedule_explorer guidance_explorer ddim_explorer",
     "cli": "ddpm_sample ddpm_train",
     "measuring": "ddpm_fld ddpm_reference",
+    "fields": "field_film density_film compare_film tilt_film TrainingRecorder",
 }
 _module_of = {name: module for module, names in _names.items() for name in names.split()}
 __all__ = [*_module_of]

@@ -18,7 +18,8 @@ from .pretrained import load_pretrained as load_pretrained, save_pretrained as s
 from .metrics import frechet_distance as frechet_distance, precision_recall as precision_recall
 from .frechet import LeNet5 as LeNet5, Reference as Reference, fld as fld, report as report, train_reference as train_reference, save_reference as save_reference, load_reference as load_reference
 from .features import Encoder as Encoder, train_encoder as train_encoder, save_encoder as save_encoder, load_encoder as load_encoder, picture_distance as picture_distance, nearest_images as nearest_images, nearest_panel as nearest_panel, memorization_rate as memorization_rate, color_statistics as color_statistics, color_table as color_table
-from .films import Film as Film, make_film as make_film, sample_film as sample_film, forward_film as forward_film, schedule_film as schedule_film, guidance_film as guidance_film, ddim_film as ddim_film
+from .pages import Film as Film
+from .films import make_film as make_film, sample_film as sample_film, forward_film as forward_film, schedule_film as schedule_film, guidance_film as guidance_film, ddim_film as ddim_film
 from .widgets import stepper as stepper, forward_stepper as forward_stepper, schedule_explorer as schedule_explorer, guidance_explorer as guidance_explorer, ddim_explorer as ddim_explorer
 from .cli import ddpm_sample as ddpm_sample, ddpm_train as ddpm_train
 from .measuring import ddpm_fld as ddpm_fld, ddpm_reference as ddpm_reference
