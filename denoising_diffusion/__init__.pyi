@@ -23,5 +23,6 @@ from .films import make_film as make_film, sample_film as sample_film, forward_f
 from .widgets import stepper as stepper, forward_stepper as forward_stepper, schedule_explorer as schedule_explorer, guidance_explorer as guidance_explorer, ddim_explorer as ddim_explorer
 from .cli import ddpm_sample as ddpm_sample, ddpm_train as ddpm_train
 from .measuring import ddpm_fld as ddpm_fld, ddpm_reference as ddpm_reference
+from .fields import field_film as field_film, density_film as density_film, compare_film as compare_film, tilt_film as tilt_film, TrainingRecorder as TrainingRecorder
 
 __version__: str

@@ -15,9 +15,16 @@ def density_film(model: str | Path | GaussianDiffusion | Tensor, label: int | st
 def compare_film(model: str | Path | GaussianDiffusion, first: Any='ddpm', second: Any=None, *, label: int | str=-1, n: int | None=None, num_frames: int=21, seed: int=0) -> Film:
     """The film of two samplers side by side, from the same noise"""
 
+class _Recorded(NamedTuple):
+    """What is shown of one epoch"""
+    loss: float | None
+    samples: Tensor
+    labels: Tensor | None
+    arrows: Tensor | None = None
+
 class TrainingRecorder:
     """Records samples while `train` runs, if it is its `after_epoch`, and makes a film of them"""
-    epochs: Any
+    epochs: Iterable[int] | None
     label: int | str
     n: int | None
     t: int | None
@@ -34,13 +41,6 @@ class TrainingRecorder:
 
     def film(self, data: Tensor | None=None) -> Film:
         """The film of samples after each recorded epoch, and for points of the field beside them"""
-
-class _Recorded(NamedTuple):
-    """What is shown of one epoch"""
-    loss: float | None
-    samples: Tensor
-    labels: Tensor | None
-    arrows: Tensor | None
 
 def tilt_film(model: str | Path | GaussianDiffusion='shapes', label: int | str=1, scales: Iterable[float]=(0, 0.5, 1, 1.5, 2, 3, 4, 6, 8), *, t: int | None=None, n: int=300, seed: int=0) -> Film:
     """The film of the field of one label at many guidance scales, beside samples"""

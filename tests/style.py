@@ -13,7 +13,8 @@ from unicodedata import combining
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT/"denoising_diffusion"
-WIDTH, CELL_LINES, MODULE_LINES, PUBLIC_NAMES = 100, 30, 500, 170
+WIDTH, CELL_LINES, MODULE_LINES = 100, 30, 500
+PUBLIC_NAMES = 175  # 170, and the five films of `54_fields`, each a one-line call for a class
 MOST = {"median": 8, "p90": 16, "p95": 20, "over 40": 3}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 DEFINITIONS = (*FUNCTIONS, ast.ClassDef)
