@@ -2,6 +2,8 @@
 
 Without Chromium they are skipped."""
 import base64
+import json
+import re
 import shutil
 
 import pytest
@@ -137,23 +139,74 @@ def test_a_page_fits_a_phone(offline):
 # JupyterLab
 
 
+OWN = """
+from threading import Event
+from PIL import Image
+from denoising_diffusion.pages import Film
+from denoising_diffusion.players import Player
+
+gate = Event()
+def make(progress, show):
+    whole = Film([Image.new("L", (40, 20), 60 * i)._repr_png_() for i in range(4)],
+                 [f"t = {i}" for i in range(4)], "Own")
+    for i in progress(range(4), total=4):
+        if i == 2: gate.wait(60)
+        show(whole._replace(pictures=whole.pictures[:i + 1], captions=whole.captions[:i + 1]), 4)
+    return whole
+"""
+CELLS = {
+    "few": ["from denoising_diffusion import stepper", "stepper('numbers_guided', n=4)"],
+    "fits": ["from denoising_diffusion import ddim_explorer, stepper", "stepper(n=16)",
+             "ddim_explorer('spiral')"],
+    "own": [OWN, "own = Player(make, {}, 'time').render(); own", "gate.set()"],
+}
+
+
 @pytest.fixture(scope="module")
-def stepper_page(chromium, tmp_path_factory):
-    "61_numbers, open in JupyterLab, with the cells run that its stepper needs"
+def lab(tmp_path_factory, film_page):
+    "The address of a JupyterLab, and the folder that it serves"
     why = "NO BROWSER TESTS OF JUPYTERLAB: pip install jupyterlab"
     pytest.importorskip("jupyterlab", reason=why)
     folder = tmp_path_factory.mktemp("lab")
     shutil.copy(ROOT/"nbs"/"61_numbers.ipynb", folder)
     shutil.copytree(ROOT/"nbs"/"results", folder/"results")  # the pictures that it links
-    with tool.serve_lab(folder) as address:
-        page, errors = watched(chromium, viewport=dict(width=1280, height=1000))
-        tool.open_notebook(page, address, "61_numbers.ipynb")
-        tool.run_cells(page, "import stepper", 'stepper("numbers_guided"')
-        tool.wait_for_film(page)
-        page.locator(PICTURE).scroll_into_view_if_needed()
-        yield page
-        assert errors == []
-        page.close()
+    for name, cells in CELLS.items(): tool.write_notebook(folder/f"{name}.ipynb", cells)
+    tool.write_notebook(folder/"untrusted.ipynb", ["film"])
+    nb = json.loads((folder/"untrusted.ipynb").read_text())
+    data = {"text/html": film_page[0].to_html(), "text/plain": "a film"}
+    output = dict(output_type="display_data", metadata={}, data=data)
+    nb["cells"][0]["outputs"] = [output]
+    (folder/"untrusted.ipynb").write_text(json.dumps(nb))
+    with tool.serve_lab(folder) as address: yield address, folder
+
+
+@pytest.fixture(scope="module")
+def stepper_page(chromium, lab):
+    "61_numbers, open in JupyterLab, with the cells run that its stepper needs"
+    page, errors = watched(chromium, viewport=dict(width=1280, height=1000))
+    tool.open_notebook(page, lab[0], "61_numbers.ipynb")
+    tool.run_cells(page, "import stepper", 'stepper("numbers_guided"')
+    tool.wait_for_film(page)
+    page.locator(PICTURE).scroll_into_view_if_needed()
+    yield page
+    assert errors == []
+    page.close()
+
+
+@pytest.fixture
+def open_page(chromium, lab):
+    "A function that opens a notebook in a page of the size of a projector"
+    pages = []
+
+    def open_named(name, *marks):
+        page, _ = watched(chromium, viewport=dict(width=1280, height=720))
+        pages.append(page)
+        tool.open_notebook(page, lab[0], f"{name}.ipynb")
+        if marks: tool.run_cells(page, *marks)
+        return page
+
+    yield open_named
+    for page in pages: page.close()
 
 
 def picture(page):
@@ -272,3 +325,147 @@ def test_a_film_of_few_pictures_is_played_slowly(stepper_page):
     speed = page.locator(".ddpm-player select").last
     assert speed.evaluate("s => s.selectedOptions[0].text") == "slow"
     wait_for_caption(page, "t = 0,")
+
+
+# What a fresh clone, a projector and a screen reader see
+
+
+def test_an_untrusted_film_is_a_picture_that_says_what_to_do(open_page):
+    page = open_page("untrusted")
+    output = page.locator(".jp-OutputArea-output")
+    page.get_by_text("Not moving?").wait_for()
+    assert output.locator("button, input, select").count() == 0
+    image = output.locator("img")
+    sizes = image.evaluate("i => [i.clientWidth, i.naturalWidth]")
+    assert 400 <= sizes[0] <= 560 and sizes[0] == sizes[1]  # each pixel as it is: nothing blurs
+    page.evaluate("void jupyterapp.commands.execute('notebook:trust')")
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+    output.get_by_role("slider").wait_for()
+    assert page.get_by_text("Not moving?").count() == 0
+    output.get_by_role("slider").press("Home")
+    assert "t = 100" in output.locator(".caption").inner_text()
+
+
+def saved_outputs(page, path):
+    "The outputs in a notebook, after it is saved"
+    page.evaluate("jupyterapp.commands.execute('docmanager:save')")
+    nb = json.loads(path.read_text(encoding="utf-8"))
+    return [output for cell in nb["cells"] for output in cell.get("outputs", [])]
+
+
+def test_a_saved_stepper_opens_again_as_its_film(open_page, lab):
+    page = open_page("few", "stepper")
+    tool.wait_for_film(page)
+    kept = page.locator(".ddpm-kept .ddpm-film")
+    wait_for(lambda: kept.count() == 1)
+    assert not kept.is_visible()  # the widget is there
+    live, film = saved_outputs(page, lab[1]/"few.ipynb")
+    assert "application/vnd.jupyter.widget-view+json" in live["data"]
+    html = "".join(film["data"]["text/html"])
+    assert "From noise by numbers_guided" in html and len(html) < 120_000
+    page.evaluate("jupyterapp.serviceManager.sessions.shutdownAll()")
+    page.wait_for_timeout(500)
+    again = open_page("few")
+    slider = again.locator(".ddpm-kept").get_by_role("slider")
+    slider.wait_for()
+    slider.press("Home")
+    assert "t = 100" in again.locator(".ddpm-kept .caption").inner_text()
+    wait_for(lambda: not again.get_by_text("Error displaying widget").is_visible())
+
+
+@pytest.fixture(scope="module")
+def fitting_page(chromium, lab):
+    "A stepper and an explorer"
+    page, errors = watched(chromium, viewport=dict(width=1280, height=720))
+    tool.open_notebook(page, lab[0], "fits.ipynb")
+    tool.run_cells(page, "stepper", "explorer")
+    wait_for(lambda: page.locator(PICTURE).count() == 2)
+    is_hidden = "bars => bars.every(bar => getComputedStyle(bar).visibility === 'hidden')"
+    wait_for(lambda: page.locator(".ddpm-player .widget-hprogress").evaluate_all(is_hidden))
+    yield page
+    assert errors == []
+    page.close()
+
+
+@pytest.mark.parametrize("width, height, is_whole", [(1280, 720, True), (853, 480, False)])
+@pytest.mark.parametrize("nth", [0, 1])
+def test_slider_and_picture_fit_the_window(fitting_page, width, height, is_whole, nth):
+    "On a projector the whole player does; at a zoom of 150% the slider and the picture do"
+    page = fitting_page
+    page.set_viewport_size(dict(width=width, height=height))
+    player = page.locator(".ddpm-player").nth(nth)
+    player.evaluate("p => p.scrollIntoView()")
+    page.wait_for_timeout(500)
+    sizes = player.evaluate("""player => {
+        const box = element => element.getBoundingClientRect();
+        const image = box(player.querySelector("img")), all = box(player);
+        const slider = box([...player.querySelectorAll(".widget-slider")].at(-1));
+        const room = box(document.querySelector(".jp-NotebookPanel-notebook"));
+        return {room: room.height, above: image.top - slider.top, image: image.height,
+                stage: image.bottom - slider.top, whole: all.height,
+                aside: image.right - all.right};}""")
+    assert sizes["above"] > 0 and sizes["image"] > 100 and sizes["aside"] < 3
+    assert sizes["stage"] < sizes["room"]
+    if is_whole: assert sizes["whole"] < sizes["room"]
+
+
+ROLES = "slider|button|combobox|spinbutton|textbox|img|progressbar"
+NAMELESS = re.compile(rf'^\s*- (?:{ROLES})\b(?! ").*$', re.M)
+
+
+def test_every_control_has_a_name(fitting_page):
+    player = fitting_page.locator(".ddpm-player").first
+    snapshot = player.aria_snapshot()
+    assert NAMELESS.findall(snapshot) == []
+    for name in ("guidance", "η", "number of steps", "time"):
+        assert player.get_by_role("slider", name=name, exact=True).count() == 1, name
+    for name in ("model", "label", "sampler", "speed"):
+        assert player.get_by_role("combobox", name=name, exact=True).count() == 1, name
+    assert player.get_by_role("spinbutton", name="seed").count() == 1
+
+
+def test_a_control_without_a_name_is_seen():
+    lines = '- slider "time": "0"\n- slider: "0"\n- button\n- combobox "a":\n- text: button'
+    assert NAMELESS.findall(lines) == ['- slider: "0"', "- button"]
+
+
+def test_a_stepper_starts_as_the_card_recommends_and_says_what_is_seen(fitting_page):
+    player = fitting_page.locator(".ddpm-player").first
+    steps = player.get_by_role("slider", name="number of steps")
+    assert float(steps.get_attribute("aria-valuenow")) == 10
+    sampler = player.get_by_role("combobox", name="sampler")
+    assert sampler.evaluate("s => s.selectedOptions[0].text") == "UniPC"
+    text = player.inner_text()
+    assert "noisy images" in text and "estimates of the clean images" in text
+
+
+def test_the_button_saves_a_page_under_a_new_name(fitting_page, lab):
+    player = fitting_page.locator(".ddpm-player").first
+    names = []
+
+    def said(): return re.findall(r"saved as (\S+)", player.inner_text())
+
+    for k in (1, 2):
+        player.get_by_role("button", name="Save as page").press("Enter")
+        wait_for(lambda k=k: len([*lab[1].glob("from-noise-by-*.html")]) == k)
+        wait_for(lambda seen=tuple(names): {*said()} - {*seen})
+        names += said()
+    assert names[1] == names[0].replace(".html", "-2.html")
+    for name in names: assert "ddpm-film" in (lab[1]/name).read_text(encoding="utf-8")
+
+
+def test_the_first_frames_are_there_while_the_rest_are_made(open_page):
+    page = open_page("own", "import Event", "own = Player")
+    slider = page.get_by_role("slider", name="time")
+    slider.wait_for()
+    wait_for(lambda: float(slider.get_attribute("aria-valuemax")) == 3)
+    bar = page.locator(".ddpm-player .widget-hprogress")
+    slider.press("ArrowRight")
+    wait_for(lambda: "t = 1" in page.locator(".ddpm-caption").inner_text())
+    slider.press("End")
+    wait_for(lambda: float(slider.get_attribute("aria-valuenow")) == 3)
+    assert "t = 1" in page.locator(".ddpm-caption").inner_text()  # the newest there is
+    assert bar.evaluate("b => getComputedStyle(b).visibility") == "visible"
+    tool.run_cells(page, "gate.set()")
+    wait_for(lambda: "t = 3" in page.locator(".ddpm-caption").inner_text())
+    wait_for(lambda: bar.evaluate("b => getComputedStyle(b).visibility") == "hidden")
