@@ -192,8 +192,7 @@ def picture(presses: int = 6) -> Path:
         page.locator(SLIDER).focus()
         for _ in range(presses): page.keyboard.press("ArrowRight")
         page.wait_for_timeout(500)
-        box = page.locator(".ddpm-player").first.bounding_box()
-        page.screenshot(path=path, clip=dict(box, width=730))  # to its right there is nothing
+        page.locator(".ddpm-player").first.screenshot(path=path)
     return path
 
 
