@@ -162,7 +162,7 @@ def _describe_level(diffusion: GaussianDiffusion, t: int) -> str:
     signal, noise = diffusion.level(t, torch.zeros(1))
     if t == 0: return "t = 0: no noise is left"
     words = next(words for least, words in _in_words.items() if noise**2 >= least)
-    return f"t = {t}: x_t = {signal:.2f} × data + {noise:.2f} × noise, {words}"
+    return f"t = {t}: xₜ = {signal:.2f} × data + {noise:.2f} × noise, {words}"
 
 # %% ../nbs/54_fields.ipynb #54000038
 def _grid(half_width: float, half_height: float, rows: int) -> tuple[Tensor, Tensor]:
