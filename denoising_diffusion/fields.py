@@ -25,9 +25,10 @@ from .samplers import resolve_sampling, sample
 from denoising_diffusion.plots import (
     _by_color, _colors, _gray, _ink, _line, _plot_dots, _scatter, _to_image, image_grid, new_figure,
 )
+from .pages import Film, _to_png
 from denoising_diffusion.films import (
-    Film, _choose_labels, _describe_process, _describe_steps, _find_model, _run,
-    _sample_count, _side_by_side, _to_png,
+    _choose_labels, _describe_process, _describe_steps, _find_model, _run, _sample_count,
+    _side_by_side,
 )
 
 # %% ../nbs/54_fields.ipynb #54000011
@@ -109,11 +110,10 @@ def _find_density(plane: _Plane, xs: Tensor, ys: Tensor, t: int) -> Tensor:  # (
 def _new_planes(n: int, width: int, height: int, half: float) -> tuple[Any, list[Any]]:
     "A figure of n panels of a size in pixels, which show ±half up and down, and their axes"
     left, right, bottom, top, gap = 48, 8, 38, 8, 16
-    full_width = left + n * width + (n - 1) * gap + right
-    full_height = bottom + height + top
-    fig = new_figure(full_width / 100, full_height / 100, dpi=100)
-    starts = [(left + i * (width + gap)) / full_width for i in range(n)]
-    rect = bottom / full_height, width / full_width, height / full_height
+    size = left + n * width + (n - 1) * gap + right, bottom + height + top
+    fig = new_figure(size[0] / 100, size[1] / 100, dpi=100)
+    starts = [(left + i * (width + gap)) / size[0] for i in range(n)]
+    rect = bottom / size[1], width / size[0], height / size[1]
     axs = [fig.add_axes((start, *rect)) for start in starts]
     for i, ax in enumerate(axs): _set_plane(ax, half * width / height, half, is_first=i == 0)
     return fig, axs

@@ -90,7 +90,9 @@ class Player:
         self.box = w.HBox([panel, stage], layout=layout).add_class("ddpm-player")
         for control in controls.values(): control.observe(self.render, "value")
 
-    def __repr__(self) -> str: return f"{type(self).__name__.strip('_')} of {self.film}"
+    def __repr__(self) -> str:
+        film = self.film or "a film that is not finished"
+        return f"{type(self).__name__.strip('_')} of {film}"
 
 # %% ../nbs/48_players.ipynb #48b00014
 @patch

@@ -20,17 +20,11 @@ from PIL import Image
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
-def is_widget(output: nbformat.NotebookNode) -> bool:
-    "Whether an output is a live widget, or the film that a player keeps for later"
-    data = output.get("data", {})
-    return WIDGET in data or "ddpm-kept" in data.get("text/html", "")
-
-
 def without_widgets(nb: nbformat.NotebookNode) -> nbformat.NotebookNode:
     "`nb` without what live widgets showed, and without their state"
     nb.metadata.pop("widgets", None)
     for cell in (cell for cell in nb.cells if cell.cell_type == "code"):
-        cell.outputs = [output for output in cell.outputs if not is_widget(output)]
+        cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
     return nb
 
 
