@@ -339,7 +339,7 @@ def _draw_images(axs: Iterable["Axes"], steps: Sequence[Step], ncols: int | None
     batches = [step.x for step in steps] + [step.x_start for step in steps]
     for ax, images in zip(axs, batches):
         _bare_axes(ax)
-        ax.imshow(_rgb_pixels(images, ncols), interpolation="nearest")
+        ax.imshow(_rgb_pixels(to_uint8(images), ncols), interpolation="nearest")
         ax.spines[:].set_visible(False)
 
 # %% ../nbs/32_plots.ipynb #652adbe4
@@ -432,7 +432,7 @@ def image_frames(
     "Frames of image grids: x_t on the left, and on the right the x̂_0 estimated from it"
     steps = _check_steps(steps)
     if scale is None: scale = math.ceil(200 / image_grid(steps[0].x, ncols).width)
-    draw = partial(_rgb_pixels, ncols=ncols, scale=scale)
+    def draw(images): return _rgb_pixels(to_uint8(images), ncols, scale=scale)
     first = draw(steps[0].x)
     height, width = first.shape[:2]
     fig, axs = _two_panels(width, height)
