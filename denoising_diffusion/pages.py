@@ -45,23 +45,23 @@ class Film(NamedTuple):
 
 # %% ../nbs/47_pages.ipynb #1f39efa5
 def _text(name: str, value: Any) -> str:
-    "`value`, or a `ValueError` unless it is a text"
+    "A text, with ? for each letter that no file can hold; a `ValueError` if `value` is none"
     if isinstance(value, str): return value.encode(errors="replace").decode()
     raise ValueError(f"{name} must be a text, not {_brief(value)}")
 
 def _texts(name: str, values: Any) -> tuple[str, ...]:
     return tuple(_text(name, value) for value in _listed(name, values))
 
-def _check_film(film: Any) -> None:
-    "Raise a `ValueError` unless this is a film with a caption for each of its PNG files"
+def _check_film(film: Any) -> Film:
+    "The film with clean texts; a `ValueError` unless each of its PNG files has a caption"
     if not isinstance(film, Film): raise ValueError(f"film must be a Film, not {_brief(film)}")
     pictures, captions = _listed("pictures", film.pictures), _texts("captions", film.captions)
     if not pictures or not all(isinstance(picture, bytes) for picture in pictures):
         raise ValueError("a film's pictures must be PNG files, as bytes, and at least one")
     if len(captions) != len(pictures):
         raise ValueError(f"{len(pictures)} pictures need as many captions, not {len(captions)}")
-    _text("title", film.title)
-    _texts("headings", film.headings)
+    title, headings = _text("title", film.title), _texts("headings", film.headings)
+    return Film(pictures, [*captions], title, headings, film.pixelated)
 
 def _check_function(name: str, value: Any, arguments: str) -> None:
     if callable(value): return
@@ -70,9 +70,9 @@ def _check_function(name: str, value: Any, arguments: str) -> None:
 # %% ../nbs/47_pages.ipynb #0888e95b
 def _to_png(picture: Any) -> bytes:
     "The PNG file of a PIL image or a matplotlib figure"
-    if hasattr(picture, "savefig"): return picture._repr_png_()
     buffer = io.BytesIO()
-    picture.save(buffer, "png", optimize=True)
+    if hasattr(picture, "savefig"): picture.savefig(buffer, format="png")
+    else: picture.save(buffer, "png", optimize=True)
     return buffer.getvalue()
 
 def _png_size(picture: bytes) -> tuple[int, int]:
@@ -86,13 +86,13 @@ def _still(film: Film) -> bytes:
     "The last frame of a film, as a PNG file that needs no style to be seen well"
     picture = film.pictures[-1]
     width, height = _png_size(picture)
-    scale = round(480 / width)
+    scale = min(round(480 / width), 960 // height)
     if not film.pixelated or scale < 2: return picture
     from PIL import Image
     try:
         small = Image.open(io.BytesIO(picture))
         return _to_png(small.resize((scale * width, scale * height), Image.Resampling.NEAREST))
-    except (OSError, ValueError): return picture  # the browser will say what it is
+    except Exception: return picture  # damaged: the browser will show what it can
 
 # %% ../nbs/47_pages.ipynb #911a4d8d
 @lru_cache
@@ -125,19 +125,19 @@ def _to_json(content: dict[str, Any]) -> str:
 @patch
 def to_html(self: Film) -> str:
     "Self-contained HTML: the images, with slider, play button, loop and speed"
-    _check_film(self)
-    pictures = [base64.b64encode(picture).decode() for picture in self.pictures]
-    content = dict(pictures=pictures, captions=self.captions, title=self.title)
-    width, height = _png_size(self.pictures[-1])
+    film = _check_film(self)
+    pictures = [base64.b64encode(picture).decode() for picture in film.pictures]
+    content = dict(pictures=pictures, captions=film.captions, title=film.title)
+    width, height = _png_size(film.pictures[-1])
     content = _to_json(dict(content, ratio=round(width / height, 4)))
     digest = hashlib.sha1(content.encode()).hexdigest()
     kind = "ddpm-film"
     if not self.pixelated: kind += " drawn"
-    still = _still(self)
+    still = _still(film)
     values = dict(kind=kind, name=f"film-{digest[:10]}", content=content)
     values.update(picture=base64.b64encode(still).decode(), width=_png_size(still)[0])
-    values.update(title=html.escape(self.title), caption=html.escape(self.captions[-1]))
-    values.update(headings=_spans(self.headings), speeds=_speed_options(self.frame_ms))
+    values.update(title=html.escape(film.title), caption=html.escape(film.captions[-1]))
+    values.update(headings=_spans(film.headings), speeds=_speed_options(self.frame_ms))
     return _template().substitute(values)
 
 @patch
@@ -158,8 +158,8 @@ def save(
     path = _as_path("path", path)
     if path.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"the file name must end in .html, not {path.name!r}")
-    title = html.escape(self.title)
-    page = _page.substitute(title=title, film=self.to_html())
+    film = _check_film(self)
+    page = _page.substitute(title=html.escape(film.title), film=film.to_html())
     return write_file(path, lambda p: p.write_text(page, encoding="utf-8"))
 
 # %% ../nbs/47_pages.ipynb #47a00026
@@ -184,10 +184,10 @@ def _claim(path: Path) -> bool:
 @patch
 def _save_new(self: Film, folder: str | Path = ".") -> Path:
     "Write a film as a page under a new name, made from its title"
-    _check_film(self)
-    names = _names(_file_stem(self.title))
+    film = _check_film(self)
+    names = _names(_file_stem(film.title))
     path = next(filter(_claim, map(Path(folder).joinpath, names)))
-    try: return self.save(path)
+    try: return film.save(path)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
