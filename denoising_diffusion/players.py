@@ -80,6 +80,7 @@ class Player:
         self.film: Film | None = None
         self.part: Film | None = None  # what there is of the film that is being made
         self.job = self.thread = self.slider = self.link = None  # made when they are needed
+        self.lock = threading.RLock()  # of whoever changes what is seen
         self.total, self.shown = 0, ""  # the frames that the slider counts; the display's name
         stage = self._make_stage(_text("task", task))
         panel = w.HBox([*controls.values()], layout=_row_layout(flex="1 1 310px"))
@@ -91,8 +92,9 @@ class Player:
         for control in controls.values(): control.observe(self.render, "value")
 
     def __repr__(self) -> str:
-        film = self.film or "a film that is not finished"
-        return f"{type(self).__name__.strip('_')} of {film}"
+        name = type(self).__name__.strip("_")
+        if self.film is None: return f"{name}: no film yet"
+        return f"{name} of {self.film}"
 
 # %% ../nbs/48_players.ipynb #48b00014
 @patch
@@ -130,17 +132,24 @@ def _find_frame(self: Player, i: int) -> tuple[Film, int, bool]:
     if new is None: return old, min(i, len(old.pictures) - 1), self.is_busy
     is_made, is_kept = i < len(new.pictures), old is not None and len(old.pictures) == self.total
     if is_made or not is_kept: return new, min(i, len(new.pictures) - 1), False
-    return old, i, True
+    return old, min(i, len(old.pictures) - 1), True
 
 @patch
 def show_frame(self: Player, i: int) -> None:
     "Show frame i of the film; the last one if there are fewer"
     i = _whole("i", i, 0)
-    if self.film is None and self.part is None: return
-    film, i, is_old = self._find_frame(i)
-    self.image.value = film.pictures[i]
-    self.caption.value = html.escape(film.captions[i])
-    _set_class(self.image, "ddpm-old", is_old)
+    with self.lock:
+        if self.film is None and self.part is None: return
+        film, i, is_old = self._find_frame(i)
+        self.image.value = film.pictures[i]
+        self.caption.value = html.escape(film.captions[i])
+        _set_class(self.image, "ddpm-old", is_old)
+
+@patch
+def _follow(self: Player, change: Any) -> None:
+    "Show the frame of the slider; nothing if the player has a new slider by now"
+    with self.lock:
+        if change["owner"] is self.slider: self.show_frame(self.slider.value)
 
 @patch(as_prop=True)
 def is_busy(self: Player) -> bool: return self.bar.layout.visibility == "visible"
@@ -167,7 +176,7 @@ def make_slider(self: Player, last: int) -> None:
     self.slider.style.description_width = "initial"
     self.slider.readout = False
     self.slider.tooltip = f"which {self.unit} to show"
-    self.slider.observe(lambda change: self.show_frame(change["new"]), "value")
+    self.slider.observe(self._follow, "value")
     self.play.max = last
     self.play.value = 0
     self.link = w.jslink((self.play, "value"), (self.slider, "value"))
@@ -178,6 +187,11 @@ def make_slider(self: Player, last: int) -> None:
 # %% ../nbs/48_players.ipynb #5be0c1d7
 _style = """<style>.ddpm-sharp {image-rendering: pixelated;} .ddpm-old {opacity: 0.4;}
 .ddpm-player img {flex: none;}</style>"""
+
+@patch
+def _check_open(self: Player) -> None:
+    "Raise a `ValueError` if the player is closed"
+    if self.box.comm is None: raise ValueError("this player is closed; make a new one")
 
 @patch
 def _prepare(self: Player, film: Film, total: int) -> None:
@@ -192,25 +206,34 @@ def _prepare(self: Player, film: Film, total: int) -> None:
     if self.total != total: self.make_slider(total - 1)
 
 @patch
-def show(self: Player, film: Film) -> None:
-    "Show a film; the slider keeps its place if the film before was as long"
-    _check_film(film)
+def _put(self: Player, film: Film) -> None:
+    "Put a film into the widgets"
     before, self.film, self.part = self.film, film, None
     self._prepare(film, len(film.pictures))
     if before is None or before.frame_ms != film.frame_ms: self.speed.value = film.frame_ms
     self.show_frame(self.slider.value)
     self.button.disabled = False
+
+@patch
+def show(self: Player, film: Film) -> None:
+    "Show a film; the slider keeps its place if the film before was as long"
+    film = _check_film(film)
+    with self.lock:
+        self._check_open()
+        self._put(film)
     self._keep()
 
 # %% ../nbs/48_players.ipynb #48b00023
 def _few_colors(picture: bytes) -> bytes:
     "A PNG file in 16 grays, or 64 colors; as it is where that isn't smaller"
     from PIL import Image
-    try: image = Image.open(io.BytesIO(picture))
-    except OSError: return picture
-    if image.mode == "P": return picture
-    colors = 16 if image.mode == "L" else 64
-    return min(_to_png(image.convert("RGB").quantize(colors, dither=0)), picture, key=len)
+    try:
+        image = Image.open(io.BytesIO(picture))
+        if image.mode == "P": return picture
+        colors = 16 if image.mode == "L" else 64
+        few = _to_png(image.convert("RGB").quantize(colors, dither=0))
+    except Exception: return picture  # damaged: the browser will show what it can
+    return min(few, picture, key=len)
 
 def _spread(number: int, count: int) -> list[int]:
     "At most `count` of the places 0 … number − 1, from the first to the last"
@@ -218,7 +241,7 @@ def _spread(number: int, count: int) -> list[int]:
     return [round(i * (number - 1) / (count - 1)) for i in range(count)]
 
 def _small(film: Film, most: int = 60_000) -> Film:
-    "At most six frames of a film, and fewer where these have more than `most` bytes"
+    "Six frames of a film; fewer, but at least two, where these have more than `most` bytes"
     for count in (6, 5, 4, 3, 2):
         chosen = _spread(len(film.pictures), count)
         pictures = [_few_colors(film.pictures[i]) for i in chosen]
@@ -233,20 +256,26 @@ def _kept_html(self: Player) -> str:
     return _template("player.html").substitute(film=film)
 
 @patch
-def _repr_mimebundle_(self: Player, **kwargs: Any) -> dict[str, Any]:
+def _live_bundle(self: Player, **kwargs: Any) -> dict[str, Any]:
+    "The live widget"
+    self._check_open()
     bundle = self.box._repr_mimebundle_(**kwargs)
-    return {**bundle, "text/plain": repr(self), "text/html": self._kept_html()}
+    return {**bundle, "text/plain": repr(self), "text/html": ""}
+
+@patch
+def _repr_mimebundle_(self: Player, **kwargs: Any) -> dict[str, Any]:
+    return {**self._live_bundle(**kwargs), "text/html": self._kept_html()}
 
 @patch
 def _ipython_display_(self: Player) -> None:
     "Show the live widget, and its film for the time when there is no kernel"
     from IPython import get_ipython
     from IPython.display import display
-    bundle = {**self._repr_mimebundle_(), "text/html": ""}
-    display(bundle, raw=True)
+    display(self._live_bundle(), raw=True)
     if not hasattr(get_ipython(), "kernel"): return
-    kept, self.shown = self._kept_html(), secrets.token_hex(8)
-    display({"text/plain": "", "text/html": kept}, raw=True, display_id=self.shown)
+    self.shown = self.shown or secrets.token_hex(8)
+    bundle = {"text/plain": "", "text/html": self._kept_html()}
+    display(bundle, raw=True, display_id=self.shown)
 
 @patch
 def _keep(self: Player) -> None:
@@ -273,11 +302,14 @@ def show_part(
     job: _Job | None = None,  # that makes the film; if it is cancelled, nothing changes
 ) -> None:
     "Show what there is of a film that is still being made"
-    if job is not None and job.cancelled: raise _Cancelled
+    film = _check_film(film)
     total = _whole("total", total, len(film.pictures))
-    before, self.part = self.part, film
-    if before is None: self._prepare(film, total)
-    self.show_frame(self.slider.value)
+    with self.lock:
+        if job is not None and job.cancelled: raise _Cancelled
+        self._check_open()
+        before, self.part = self.part, film
+        if before is None: self._prepare(film, total)
+        self.show_frame(self.slider.value)
 
 def _takes_show(make: Callable) -> bool:
     "Whether a function has an argument `show`"
@@ -286,39 +318,66 @@ def _takes_show(make: Callable) -> bool:
 
 # %% ../nbs/48_players.ipynb #10268864
 def _red(error: Exception) -> str:
-    return f'<span style="color: #b00020">{html.escape(str(error))}</span>'
+    text = html.escape(_text("error", str(error)))
+    return f'<span style="color: #b00020">{text}</span>'
 
 @patch
 def _make_film(self: Player, job: _Job, values: dict[str, Any]) -> Film | None:
     "The film of these values; None, with a message for the reader, if there is an error"
     options = dict(values, progress=job.progress)
     if _takes_show(self.make): options.update(show=partial(self.show_part, job=job))
-    try: return self.make(**options)
+    try: return _check_film(self.make(**options))
     except _Cancelled: raise
     except Exception as error: self.status.value = _red(error)
     return None
 
+# %% ../nbs/48_players.ipynb #7c67350d
+@patch
+def _begin(self: Player, job: _Job) -> None:
+    "Show that a film is being made"
+    with self.lock:
+        if job.cancelled: raise _Cancelled
+        self.status.value, self.bar.value = "", 0
+        self.part = None
+        self.set_busy(True)
+
+@patch
+def _clear(self: Player) -> None:
+    "Show no film"
+    self.image.layout.visibility, self.row.layout.display = "hidden", "none"
+    self.caption.value = self.headings.value = ""
+    self.total, self.part = 0, None
+
+@patch
+def _end(self: Player, job: _Job, film: Film | None) -> None:
+    "Show the film, or the one before; nothing if the next job waits, or if the player is closed"
+    with self.lock:
+        is_next_waiting = job.cancelled and job is not self.job
+        if is_next_waiting or self.box.comm is None: return
+        self.set_busy(False)
+        if film is None or job.cancelled: film = self.film
+        if film is None: return self._clear()
+        self._put(film)
+    self._keep()
+
+# %% ../nbs/48_players.ipynb #936c17da
 @patch
 def _render(self: Player, job: _Job, values: dict[str, Any]) -> None:
     "Make a film, and show it unless the job was cancelled"
     with _one_at_a_time:
-        if job.cancelled: return
-        self.status.value = ""
-        self.bar.value = 0
-        self.part = None
-        self.set_busy(True)
-        try: film = self._make_film(job, values)
-        except _Cancelled: return
-        self.set_busy(False)
-        if job.cancelled: return
-        if film is None: film, self.part = self.film, None  # the one before
-        if film is not None: self.show(film)
+        film = None
+        try:
+            self._begin(job)
+            film = self._make_film(job, values)
+        except _Cancelled: pass
+        if not _exiting.is_set(): self._end(job, film)
 
 # %% ../nbs/48_players.ipynb #90d4fa7e
 @patch
 def cancel(self: Player) -> None:
     "Cancel what is being rendered"
-    if self.job is not None: self.job.cancelled = True
+    with self.lock:
+        if self.job is not None: self.job.cancelled = True
 
 @patch
 def wait(
@@ -333,8 +392,10 @@ def wait(
 @patch
 def render(self: Player, change: Any = None) -> Player:
     "Start to render a film with the current values of the controls"
-    self.cancel()
-    self.job = _Job(self.bar)
+    with self.lock:
+        self._check_open()
+        self.cancel()
+        self.job = _Job(self.bar)
     values = {name: control.value for name, control in self.controls.items()}
     self.thread = threading.Thread(target=self._render, args=(self.job, values), daemon=True)
     self.thread.start()
@@ -347,13 +408,14 @@ def _save(self: Player, folder: str | Path = ".") -> None:
     film = self.film
     if film is None: return
     try: path = film._save_new(folder)
-    except ValueError as error: self.status.value = _red(error)
+    except (OSError, ValueError) as error: self.status.value = _red(error)
     else: self.status.value = f"saved as <b>{html.escape(path.name)}</b>"
 
 # %% ../nbs/48_players.ipynb #e80b2a41
 @patch
 def close(self: Player) -> None:
     "Cancel the render, and remove all widgets"
-    self.cancel()
-    if self.link is not None: self.link.close()
-    _close_widgets(self.box)
+    with self.lock:
+        self.cancel()
+        if self.link is not None: self.link.close()
+        _close_widgets(self.box)
