@@ -1,4 +1,5 @@
 "What a committed notebook must look like. (What is in it is tested by running it: `nbdev_test`.)"
+import ast
 import re
 
 import pytest
@@ -144,6 +145,28 @@ def test_quarto_settings_are_linked(root):
     assert link.read_text(encoding="utf-8") == settings.read_text(encoding="utf-8")
     is_clone = (root/".git").exists()  # a source archive holds a copy in the link's place
     assert not is_clone or link.is_symlink() and link.resolve() == settings.resolve()
+
+
+SHOWS = re.compile(r"(stepper|explorer|film|Player)$")
+
+
+def imports_and_shows(source: str) -> bool:
+    "Whether a cell holds an import and a call that makes a film or a stepper"
+    nodes = [*ast.walk(ast.parse(source))]
+    calls = [node.func.id for node in nodes
+             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    imports = any(isinstance(node, (ast.Import, ast.ImportFrom)) for node in nodes)
+    return imports and any(map(SHOWS.search, calls))
+
+
+def test_no_stepper_is_made_where_something_is_imported():
+    "nbdev runs every cell with an import when it makes the pages, and can't store live widgets"
+    assert imports_and_shows("from denoising_diffusion import stepper\nstepper()")
+    assert not imports_and_shows("from denoising_diffusion import stepper")
+    wrong = [(path.stem, cell["id"]) for path in NOTEBOOKS for cell in code(read_nb(path))
+             if not {"export", "eval"} & {*flags(cell)} and "%" not in cell["source"][:1]
+             and imports_and_shows(cell["source"])]
+    assert wrong == []
 
 
 # Exercises, and the time a notebook takes
