@@ -8,7 +8,6 @@ __all__ = ['field_film', 'density_film', 'compare_film', 'TrainingRecorder', 'ti
 # %% ../nbs/54_fields.ipynb #54000004
 import math
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,22 +21,19 @@ from .diffusion import GaussianDiffusion, _check_diffusion, gaussian_denoiser
 from .guidance import _check_scale
 from .sampling import Step, _find_rule, _reset, sample_step
 from .samplers import resolve_sampling, sample
-from denoising_diffusion.plots import (
-    _by_color, _colors, _gray, _ink, _line, _plot_dots, _scatter, _to_image, image_grid, new_figure,
-)
+from .plots import (_by_color, _colors, _gray, _ink, _line, _plot_dots, _scatter,
+    _to_image, image_grid, new_figure)
 from .pages import Film, _to_png
-from denoising_diffusion.films import (
-    _choose_labels, _describe_process, _describe_steps, _find_model, _run, _sample_count,
-    _side_by_side,
-)
+from .films import (_choose_labels, _describe_process, _describe_steps,
+    _find_model, _run, _sample_count, _side_by_side)
 
 # %% ../nbs/54_fields.ipynb #54000011
-class _Plane(NamedTuple):
-    "A denoiser of points, and the data that belong to it"
-    diffusion: GaussianDiffusion
-    label: int | None  # 0 … K; None for a model without labels
-    scale: float  # of guidance
-    data: Tensor  # (N, 2)
+def _check_inside(name: str, points: Tensor, most: int = 100_000) -> Tensor:
+    "The points; a `ValueError` unless there are 1 … most of them, in [-1, 1]"
+    if not 1 <= len(points) <= most:
+        raise ValueError(f"{name} must hold 1 … {most:,} points, not {len(points):,}")
+    if (far := points.abs().max()) <= 1.01: return points
+    raise ValueError(f"{name} must hold points in [-1, 1], not up to {far:g} from 0")
 
 def _known_points(points: Any) -> tuple[GaussianDiffusion, Tensor]:
     "A diffusion with the exact denoiser of some points, and the points"
@@ -45,12 +41,22 @@ def _known_points(points: Any) -> tuple[GaussianDiffusion, Tensor]:
     except ValueError:
         wanted = "the name of a model, a file, a GaussianDiffusion, or points (N, 2)"
         raise ValueError(f"model must be {wanted}, not {_brief(points)}") from None
-    if not 1 <= len(data) <= 20_000 or data.abs().max() > 1.01:
-        raise ValueError(f"model must hold 1 … 20,000 points in [-1, 1], not {_brief(points)}")
+    size = 1_000_000 // len(_check_inside("model", data, 20_000))  # at once, to save memory
     diffusion = GaussianDiffusion(logsnr_beta_schedule(40), 2)
-    exact = diffusion.replace(gaussian_denoiser(diffusion, data, 0.0))
-    exact.name = f"the exact denoiser of {len(data):,} points"
-    return exact, data
+    exact = gaussian_denoiser(diffusion, data, 0.0)
+    def in_parts(x: Tensor, t: Tensor) -> Tensor:
+        return torch.cat([exact(*part) for part in zip(x.split(size), t.split(size))])
+    known = diffusion.replace(in_parts)
+    known.name = f"the exact denoiser of {len(data):,} points"
+    return known, data
+
+# %% ../nbs/54_fields.ipynb #ae7cdea9
+class _Plane(NamedTuple):
+    "A denoiser of points, and the data that belong to it"
+    diffusion: GaussianDiffusion
+    label: int | None  # 0 … K; None for a model without labels
+    scale: float  # of guidance
+    data: Tensor  # (N, 2)
 
 def _find_points_model(model: Any) -> tuple[GaussianDiffusion, Tensor | None]:
     "A diffusion of points; their data too, if points are given in place of a model"
@@ -59,7 +65,6 @@ def _find_points_model(model: Any) -> tuple[GaussianDiffusion, Tensor | None]:
     if diffusion.data_shape == (2,): return diffusion, None
     raise ValueError(f"model must draw points (2,), not samples {diffusion.data_shape}")
 
-# %% ../nbs/54_fields.ipynb #54000013
 def _one_label(diffusion: GaussianDiffusion, label: int | str) -> int | None:
     "A label as a number; a `ValueError` for -1, as a field has one label"
     numbers = _choose_labels(diffusion, label, 1)
@@ -67,6 +72,7 @@ def _one_label(diffusion: GaussianDiffusion, label: int | str) -> int | None:
     if isinstance(label, str) or label >= 0: return int(numbers[0])
     raise ValueError("label must be one label, or 0 for none, not -1: a field has one label")
 
+# %% ../nbs/54_fields.ipynb #54000013
 def _find_plane(
     model: Any, data: Any, label: int | str, guidance_scale: float | None, seed: int,
 ) -> _Plane:
@@ -74,12 +80,10 @@ def _find_plane(
     diffusion, known = _find_points_model(model)
     number = _one_label(diffusion, label)
     scale = resolve_sampling(diffusion, number, guidance_scale=guidance_scale)["guidance_scale"]
-    if data is not None: known = _points("data", data)
+    if data is not None: known = _check_inside("data", _points("data", data))
     if known is None:
-        options = dict(guidance_scale=scale, seed=seed, progress=False)
-        known = _points("samples", sample(diffusion, 1000, number, **options))
-    if not len(known): raise ValueError("data must hold at least one point")
-    return _Plane(diffusion, number, scale, known)
+        known = sample(diffusion, 1000, number, guidance_scale=scale, seed=seed, progress=False)
+    return _Plane(diffusion, number, scale, known.float())
 
 # %% ../nbs/54_fields.ipynb #54000016
 def _find_arrows(plane: _Plane, places: Tensor, t: int) -> Tensor:  # (N, 2) -> (N, 2)
@@ -95,16 +99,12 @@ def _bells(places: Tensor, middles: Tensor, std: float) -> Tensor:  # (N, P)
     off = (places - middles[:, None]) / std
     return torch.exp(-off.square() / 2) / (std * math.sqrt(2 * math.pi))
 
-def _density(xs: Tensor, ys: Tensor, middles: Tensor, std: float) -> Tensor:  # (X, Y)
-    "The density of a mixture of N equal round Gaussians, on a grid"
-    x, y = middles.T
-    return _bells(xs, x, std).T @ _bells(ys, y, std) / len(middles)
-
 def _find_density(plane: _Plane, xs: Tensor, ys: Tensor, t: int) -> Tensor:  # (X, Y)
     "The density of x_t on a grid, blurred at least to half its spacing"
     level = plane.diffusion.level(t, plane.data)
     std = max(level.noise, float(xs[1] - xs[0]) / 2)
-    return _density(xs, ys, level.signal * plane.data, std)
+    x, y = (level.signal * plane.data).T
+    return _bells(xs, x, std).T @ _bells(ys, y, std) / len(x)
 
 # %% ../nbs/54_fields.ipynb #54000031
 def _new_planes(n: int, width: int, height: int, half: float) -> tuple[Any, list[Any]]:
@@ -112,9 +112,8 @@ def _new_planes(n: int, width: int, height: int, half: float) -> tuple[Any, list
     left, right, bottom, top, gap = 48, 8, 38, 8, 16
     size = left + n * width + (n - 1) * gap + right, bottom + height + top
     fig = new_figure(size[0] / 100, size[1] / 100, dpi=100)
-    starts = [(left + i * (width + gap)) / size[0] for i in range(n)]
     rect = bottom / size[1], width / size[0], height / size[1]
-    axs = [fig.add_axes((start, *rect)) for start in starts]
+    axs = [fig.add_axes(((left + i * (width + gap)) / size[0], *rect)) for i in range(n)]
     for i, ax in enumerate(axs): _set_plane(ax, half * width / height, half, is_first=i == 0)
     return fig, axs
 
@@ -138,20 +137,14 @@ def _mix(low: str, high: str, n: int) -> list[int]:
     shares = [i / n for i in range(1, n + 1)]
     return [round(a + share * (b - a)) for share in shares for a, b in zip(*ends)]
 
-@lru_cache
-def _palette(colors: tuple[str, ...]) -> Any:
-    "A PIL image whose palette is white, and shades of the colors of a film"
+def _small_png(fig: Any, colors: tuple[str, ...] = (_blue, _orange)) -> bytes:
+    "The PNG file of a figure in white, gray, and shades of some colors"
     from PIL import Image
     values = [255, 255, 255]
     for color in (*colors, _gray, _silver, _ink): values += _mix("#ffffff", color, 4)
-    values += _mix("#ffffff", _blue, 16) + _mix(_blue, _dark, 16)
-    image = Image.new("P", (1, 1))
-    image.putpalette(values)
-    return image
-
-def _small_png(fig: Any, colors: tuple[str, ...] = (_blue, _orange)) -> bytes:
-    "The PNG file of a figure in white, gray, and shades of some colors"
-    return _to_png(_to_image(fig).quantize(palette=_palette(colors), dither=0))
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(values + _mix("#ffffff", _blue, 16) + _mix(_blue, _dark, 16))
+    return _to_png(_to_image(fig).quantize(palette=palette, dither=0))
 
 # %% ../nbs/54_fields.ipynb #54000035
 _in_words = {0.95: "almost only noise", 0.6: "more noise than data", 0.4: "noise and data alike",
@@ -259,8 +252,8 @@ def _density_frame(plane: _Plane, step: Step) -> tuple[bytes, str]:
     points = step.x.cpu().float()
     _scatter(left, points, _by_color(len(points), None))
     _draw_density(right, density)
-    level = _describe_level(plane.diffusion, step.t)
-    return _small_png(fig), f"{level}; highest density {density.max():.2g}"
+    caption = f"{_describe_level(plane.diffusion, step.t)}; highest density {density.max():.2g}"
+    return _small_png(fig), caption
 
 # %% ../nbs/54_fields.ipynb #54000053
 def density_film(
@@ -307,7 +300,7 @@ def _walk(
     _, visited = _reset(_find_rule(process["rule"]), process["sampling_timesteps"])
     last = {t: i for i, t in enumerate(visited)}  # a time that is corrected occurs twice
     is_guided = labels is not None and bool(labels.any()) and process["guidance_scale"] != 1
-    each = 2 if is_guided else 1
+    each = 1 + is_guided
     name = _describe_steps(process["sampling_timesteps"], process["rule"])
     return _Walk(name, times, [each * last[t] for t in times], states)
 
@@ -389,6 +382,7 @@ class TrainingRecorder:
         **sampling: Any,  # options of `resolve_sampling`
     ) -> None:
         if epochs is not None: epochs = {_whole("epochs", e, 1) for e in _listed("epochs", epochs)}
+        if n is not None: _whole("n", n, 1, 100_000)
         self.epochs, self.label, self.n, self.t = epochs, label, n, t
         self.seed, self.sampling = _whole("seed", seed, 0), sampling
         self.frames: dict[int, _Recorded] = {}  # by epoch
@@ -404,22 +398,31 @@ def _find_near(diffusion: GaussianDiffusion, label: int | None, scale: float, t:
     return _find_arrows(_Plane(diffusion, label, scale, places), places, t)
 
 @patch
-def __call__(self: TrainingRecorder, diffusion: GaussianDiffusion, epoch: int) -> None:
-    "Record an epoch, if it is due"
-    epoch = _whole("epoch", epoch, 1)
-    _check_diffusion(diffusion)
-    self.last = diffusion, epoch
-    if _is_due(epoch, self.epochs): self.frames[epoch] = self._record(diffusion)
-
-@patch
-def _record(self: TrainingRecorder, diffusion: GaussianDiffusion) -> _Recorded:
-    n = _sample_count(diffusion, self.n)
+def _record(
+    self: TrainingRecorder, diffusion: GaussianDiffusion, is_due: bool = True,
+) -> _Recorded | None:
+    "What is shown of an epoch; None if it isn't due, but all options are checked"
+    n, is_plane = _sample_count(diffusion, self.n), diffusion.data_shape == (2,)
     labels = _choose_labels(diffusion, self.label, n)
+    _run(diffusion, n, labels, self.seed, _choose_process(diffusion, labels, self.sampling))
+    t = _middle_time(diffusion, self.t) if is_plane else 0
+    if not is_due: return None
     samples = sample(diffusion, n, labels, **self.sampling, seed=self.seed, progress=False)
     made = _Recorded(getattr(diffusion.history, "mean_batch_loss", [None])[-1], samples, labels)
-    if diffusion.data_shape != (2,): return made
-    t, unlabelled = _middle_time(diffusion, self.t), 0 if diffusion.num_classes else None
-    return made._replace(arrows=_find_near(diffusion, unlabelled, 1.0, t))
+    if not is_plane: return made
+    return made._replace(arrows=_find_near(diffusion, 0 if diffusion.num_classes else None, 1.0, t))
+
+# %% ../nbs/54_fields.ipynb #7bc57766
+@patch
+def __call__(self: TrainingRecorder, diffusion: GaussianDiffusion, epoch: int) -> None:
+    "Record an epoch, if it is due; another model, or an epoch that isn't later, begins anew"
+    epoch = _whole("epoch", epoch, 1)
+    _check_diffusion(diffusion)
+    frame = self._record(diffusion, _is_due(epoch, self.epochs))
+    model, last = self.last or (diffusion, 0)
+    if diffusion is not model or epoch <= last: self.frames = {}
+    self.last = diffusion, epoch
+    if frame: self.frames[epoch] = frame
 
 # %% ../nbs/54_fields.ipynb #54000077
 def _beside(
@@ -446,13 +449,14 @@ def film(
     data: Tensor | None = None,  # points: (M, 2), drawn in gray underneath
 ) -> Film:
     "The film of samples after each recorded epoch, and for points of the field beside them"
-    if data is not None: data = _points("data", data)
+    if data is not None: data = _check_inside("data", _points("data", data))
     if self.last is None: raise ValueError("nothing is recorded: give train after_epoch=recorder")
     diffusion, epoch = self.last
-    if epoch not in self.frames: self.frames[epoch] = self._record(diffusion)
     frames = [*self.frames.values()]
     losses = ["" if frame.loss is None else f": mean loss {frame.loss:.3f}" for frame in frames]
-    captions = [f"after epoch {epoch:,}{loss}" for epoch, loss in zip(self.frames, losses)]
+    captions = [f"after epoch {number:,}{loss}" for number, loss in zip(self.frames, losses)]
+    if epoch not in self.frames:
+        frames, captions = [*frames, self._record(diffusion)], [*captions, "the model as it is now"]
     title = f"A training, from the same noise: seed {self.seed}"
     if frames[0].arrows is None:
         grids = [_to_png(image_grid(frame.samples, pad=1)) for frame in frames]
@@ -461,15 +465,6 @@ def film(
     fade = _fade_near(diffusion, frames[-1].samples if data is None else data, t)
     pictures = [_beside(f.samples, f.labels, data, {_blue: f.arrows}, fade) for f in frames]
     return Film(pictures, captions, title, ("samples", f"the field at t = {t}"))
-
-# %% ../nbs/54_fields.ipynb #54000081
-def _one_class(diffusion: GaussianDiffusion, label: int | str) -> int:
-    "The number of a class, 1 … K"
-    if not diffusion.num_classes:
-        raise ValueError("guidance needs a model with labels, such as shapes")
-    number = _one_label(diffusion, label)
-    if number: return number
-    raise ValueError("label must be a class, 1 … K or its name, not 0: there is nothing to tilt to")
 
 # %% ../nbs/54_fields.ipynb #54000083
 def tilt_film(
@@ -483,7 +478,9 @@ def tilt_film(
 ) -> Film:
     "The film of the field of one label at many guidance scales, beside samples"
     diffusion, _ = _find_points_model(model)
-    number, t = _one_class(diffusion, label), _middle_time(diffusion, t)
+    if not diffusion.num_classes: raise ValueError("guidance needs a model with labels")
+    number, t = _one_label(diffusion, label), _middle_time(diffusion, t)
+    if not number: raise ValueError("label must be a class, 1 … K or its name, not 0")
     seed, n = _whole("seed", seed, 0), _whole("n", n, 1, 5000)
     strengths = [_check_scale("scales", w) for w in _listed("scales", scales)]
     if not strengths: raise ValueError("scales must hold at least one guidance scale")
@@ -494,7 +491,7 @@ def tilt_film(
         fields = {_silver: _find_near(diffusion, number, 0.0, t),
                   _blue: _find_near(diffusion, number, w, t)}
         return _beside(samples, None, None, fields, fade)
-    pictures = [draw(w) for w in strengths]
     title = f"Guidance tilts the field{_describe_process(diffusion, label, seed, {})}"
     headings = "samples", f"the field at t = {t}; gray: without the label"
-    return Film(pictures, [f"guidance scale {w:g}" for w in strengths], title, headings)
+    captions = [f"guidance scale {w:g}" for w in strengths]
+    return Film([*map(draw, strengths)], captions, title, headings)

@@ -37,7 +37,7 @@ class TrainingRecorder:
         ...
 
     def __call__(self, diffusion: GaussianDiffusion, epoch: int) -> None:
-        """Record an epoch, if it is due"""
+        """Record an epoch, if it is due; another model, or an epoch that isn't later, begins anew"""
 
     def film(self, data: Tensor | None=None) -> Film:
         """The film of samples after each recorded epoch, and for points of the field beside them"""
