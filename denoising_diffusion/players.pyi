@@ -25,6 +25,7 @@ class Player:
     thread: Any
     slider: Any
     link: Any
+    lock: Any
     total: int
     shown: str
     box: Any

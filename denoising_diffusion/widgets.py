@@ -68,9 +68,15 @@ def _count_control(name: str, value: int, most: int) -> Any:
 def _guidance_control(scale: float) -> Any:
     "A slider for the guidance scale"
     import ipywidgets as w
-    slider = w.FloatSlider(scale, min=0, max=10, step=0.25, description="guidance")
+    slider = w.FloatSlider(1.0, min=0, max=10, step=0.25, description="guidance")
     slider.continuous_update = False
+    _widen_guidance(slider, scale)
+    slider.value = scale
     return slider
+
+def _widen_guidance(slider: Any, scale: float) -> None:
+    "Let a slider go from 0 to 10, and further where `scale` is outside"
+    slider.min, slider.max = min(0, scale), max(10, scale)
 
 def _eta_control() -> Any:
     "A slider for the share of fresh noise"
@@ -117,19 +123,16 @@ class _Stepper(Player):
         import ipywidgets as w
         self.points, self.loaded = points, {name: diffusion}
         self.counts = {len(diffusion.data_shape): n}
-        super().__init__(self.sample, _sampling_controls(), "time")
         others = [other for other in pretrained_names() if other != name]
         names = [name, *others]
         self.model = w.Dropdown(options=names, description="model", layout=_width("230px"))
-        row = self.box.children[0]
-        row.children = (self.model, *row.children)
+        super().__init__(self.sample, dict(model=self.model, **_sampling_controls()), "time")
+        self.model.unobserve(self.render, "value")
         self.adapt()
         self.model.observe(self.adapt, "value")
 
-    @property
-    def diffusion(self) -> GaussianDiffusion:
-        "The chosen model, loaded once"
-        name = self.model.value
+    def load(self, name: str) -> GaussianDiffusion:
+        "The model of this name, loaded once"
         if name not in self.loaded: self.loaded[name] = find_diffusion(name)
         return self.loaded[name]
 
@@ -137,31 +140,37 @@ class _Stepper(Player):
 @patch
 def sample(
     self: _Stepper,
+    model: str,  # its name in the menu
     rule: str,  # a name in `samplers`
     eta: float | None,  # of that sampler, if it takes one
     show: Callable[..., object] | None = None,  # (film so far, total=…), at each frame
     **options: Any,  # of `sample_film`
 ) -> Film:
-    "The film of the chosen model"
-    n = self.counts.get(len(self.diffusion.data_shape))
-    recommended = self.diffusion.card.get("sampling") or {}
+    "The film of a model"
+    diffusion = self.load(model)
+    n = self.counts.get(len(diffusion.data_shape))
+    recommended = diffusion.card.get("sampling") or {}
     spacing = 1.0
     if rule == recommended.get("sampler"): spacing = recommended.get("spacing", 1.0)
     if not samplers[rule].takes_eta: eta = None
-    options.update(rule=rule, eta=eta, spacing=spacing, data=self.points.get(self.model.value))
-    return sample_film(self.diffusion, n, show=show, **options)
+    options.update(rule=rule, eta=eta, spacing=spacing, data=self.points.get(model))
+    return sample_film(diffusion, n, show=show, **options)
 
 @patch
 def adapt(self: _Stepper, change: Any = None) -> None:
     "Fit the controls to the chosen model, and render"
-    controls, diffusion = self.controls, self.diffusion
+    self.cancel()
+    controls, diffusion = {**self.controls}, self.load(self.model.value)
+    del controls["model"]
     for control in controls.values(): control.unobserve(self.render, "value")
     options = _label_options(diffusion)
     controls["label"].options = options
     controls["label"].value = options[0][1]
     controls["label"].disabled = not diffusion.num_classes
     controls["sampling_timesteps"].max = diffusion.num_timesteps
-    for name, value in _recommended(diffusion).items(): controls[name].value = value
+    recommended = _recommended(diffusion)
+    _widen_guidance(controls["guidance_scale"], recommended["guidance_scale"])
+    for name, value in recommended.items(): controls[name].value = value
     for allow in (_allow_guidance, _allow_eta): allow(controls)
     for control in controls.values(): control.observe(self.render, "value")
     self.render()
