@@ -134,6 +134,38 @@ def test_a_film_shown_twice_has_two_lives(chromium, film_page):
 def test_a_page_fits_a_phone(offline):
     _, page = offline
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    for control in (page.get_by_role("slider"), page.locator(".ddpm-film .row")):
+        assert control.bounding_box()["height"] >= 24  # a finger finds it
+
+
+def test_a_film_that_is_taken_away_stops(chromium, film_page):
+    page, errors = watched(chromium)
+    page.clock.install()
+    page.set_content(film_page[0].to_html())
+    page.get_by_label("loop").check()
+    page.get_by_role("button", name="Play").click()
+    slider = page.get_by_role("slider").element_handle()
+    page.clock.run_for(2000)
+    seen = {page.locator(".ddpm-film").evaluate("""film => {
+        film.remove();
+        return film.querySelector("input[type=range]").value;}""")}
+    for _ in range(5):
+        page.clock.run_for(1100)
+        seen.add(slider.evaluate("s => s.value"))
+    assert len(seen) == 1 and errors == []
+    page.close()
+
+
+def test_a_film_of_one_picture_has_no_controls(chromium, film_page):
+    film, _ = film_page
+    one = film._replace(pictures=film.pictures[:1], captions=film.captions[:1])
+    page, errors = watched(chromium)
+    page.set_content(one.to_html())
+    assert page.locator("button, input, select, .hint").count() == 0
+    assert page.locator(".caption").inner_text() == film.captions[0]
+    assert page.locator("img").evaluate("i => i.clientWidth") > 300
+    assert errors == []
+    page.close()
 
 
 # JupyterLab
@@ -154,7 +186,17 @@ def make(progress, show):
         show(whole._replace(pictures=whole.pictures[:i + 1], captions=whole.captions[:i + 1]), 4)
     return whole
 """
+TWICE = """
+from PIL import Image
+from denoising_diffusion.pages import Film
+from denoising_diffusion.players import Player
+
+picture = Image.new("L", (40, 20))._repr_png_()
+twice = Player(None, {})
+twice.show(Film([picture] * 2, ["before"] * 2))
+"""
 CELLS = {
+    "twice": [TWICE, "twice  # first", "twice  # second", "twice.show(Film([picture], ['after']))"],
     "few": ["from denoising_diffusion import stepper", "stepper('numbers_guided', n=4)"],
     "fits": ["from denoising_diffusion import ddim_explorer, stepper", "stepper(n=16)",
              "ddim_explorer('spiral')"],
@@ -469,3 +511,11 @@ def test_the_first_frames_are_there_while_the_rest_are_made(open_page):
     tool.run_cells(page, "gate.set()")
     wait_for(lambda: "t = 3" in page.locator(".ddpm-caption").inner_text())
     wait_for(lambda: bar.evaluate("b => getComputedStyle(b).visibility") == "hidden")
+
+
+def test_a_player_in_two_cells_keeps_its_film_in_both(open_page):
+    page = open_page("twice", "twice = Player", "# first", "# second")
+    kept = page.locator(".ddpm-kept .caption")
+    wait_for(lambda: kept.all_inner_texts() == ["before"] * 2)
+    tool.run_cells(page, "twice.show(Film([picture], ")
+    wait_for(lambda: kept.all_inner_texts() == ["after"] * 2)
