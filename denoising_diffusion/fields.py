@@ -6,6 +6,7 @@
 __all__ = ['field_film', 'density_film', 'compare_film', 'TrainingRecorder', 'tilt_film']
 
 # %% ../nbs/54_fields.ipynb #54000004
+import html
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -129,7 +130,7 @@ def _set_plane(ax: Any, half_width: float, half_height: float, is_first: bool) -
     if is_first: ax.set_ylabel("vertical", **style)
 
 # %% ../nbs/54_fields.ipynb #54000032
-_blue, _orange, _dark, _silver = _colors[1], _colors[2], "#16304f", "#9aa1ab"
+_blue, _orange, _dark, _silver, _pale = *_colors[1:3], "#16304f", "#9aa1ab", "#9db7db"
 
 def _mix(low: str, high: str, n: int) -> list[int]:
     "n colors on the way from one to another, as bytes of red, green and blue"
@@ -197,9 +198,9 @@ def _field_frame(plane: _Plane, t: int, path: Tensor) -> bytes:
     _plot_dots(ax, (level.signal * plane.data)[:1000], _gray, 3.5)
     xs, ys = _grid(1.8 * 600 / 430, 1.8, 21)
     places = torch.cartesian_prod(xs, ys)
-    if t:
-        fade = _fade(_find_density(plane, xs, ys, t))
-        _draw_arrows(ax, places, _find_arrows(plane, places, t), fade, _blue)
+    noisy = max(t, 1)  # at t = 0 there is no noise to take off
+    fade = _fade(_find_density(plane, xs, ys, noisy))
+    _draw_arrows(ax, places, _find_arrows(plane, places, noisy), fade, _blue if t else _pale)
     _draw_trails(ax, path)
     return _small_png(fig)
 
@@ -231,6 +232,7 @@ def field_film(
     shown = _evenly(len(steps), num_frames)
     pictures = [_field_frame(plane, steps[i].t, path[:i + 1]) for i in shown]
     captions = [_describe_level(diffusion, steps[i].t) for i in shown]
+    captions[-1] += "; the pale arrows are those of t = 1"
     title = f"The field{_describe_process(diffusion, label, seed, process)}"
     return Film(pictures, captions, title, (_field_legend,))
 
@@ -302,6 +304,7 @@ def _walk(
     is_guided = labels is not None and bool(labels.any()) and process["guidance_scale"] != 1
     each = 1 + is_guided
     name = _describe_steps(process["sampling_timesteps"], process["rule"])
+    if labels is not None and labels.any(): name += f", guidance {process['guidance_scale']:g}"
     return _Walk(name, times, [each * last[t] for t in times], states)
 
 # %% ../nbs/54_fields.ipynb #54000064
@@ -347,8 +350,8 @@ def compare_film(
     captions = [f"t = {t}: {walks[0].used(t)} and {walks[1].used(t)} network evaluations"
                 for t in shown]
     title = f"Two samplers, one noise{_describe_process(diffusion, label, seed, {})}"
-    are_images, headings = len(diffusion.data_shape) == 3, [walk.name for walk in walks]
-    return Film(pictures, captions, title, tuple(headings), are_images)
+    headings = tuple(html.escape(walk.name) for walk in walks)
+    return Film(pictures, captions, title, headings, len(diffusion.data_shape) == 3)
 
 # %% ../nbs/54_fields.ipynb #54000071
 def _middle_time(diffusion: GaussianDiffusion, t: int | None) -> int:
@@ -373,7 +376,7 @@ class TrainingRecorder:
     "Records samples while `train` runs, if it is its `after_epoch`, and makes a film of them"
     def __init__(
         self,
-        epochs: Iterable[int] | None = None,  # which to record; by default ten for each decade
+        epochs: Iterable[int] | None = None,  # to record; by default about ten for each decade
         *,
         label: int | str = -1,  # 1 … K, a class name, 0 for none, or -1 for all in turn
         n: int | None = None,  # samples; by default 16 images or 500 points

@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_browser import chromium, expected, seen, watched
+from test_browser import chromium as chromium  # a fixture
+from test_browser import expected, seen, watched
 
 from denoising_diffusion import (
     ConditionalMLP, GaussianDiffusion, TrainingRecorder, compare_film, density_film, field_film,
-    load_pretrained, logsnr_beta_schedule, make_spiral, tilt_film, train)
-from denoising_diffusion.films import Film
+    logsnr_beta_schedule, make_spiral, tilt_film, train)
+from denoising_diffusion.pages import Film
 
-assert chromium  # a fixture
 BLUE, SILVER = (0x3b, 0x6f, 0xb6), (0x9a, 0xa1, 0xab)
+SOFT = (0x9d, 0xb7, 0xda)  # half blue, the arrows of the last frame
 PALE = (0xec, 0xbb, 0x95)  # an old part of a trail, half orange
 PIXELS = """async image => {
     await image.decode();
@@ -99,6 +100,7 @@ def test_arrows_fade_and_trails_grow(pictures, name):
     trails = [count(frame, PALE) for frame in frames]
     assert arrows[0] > 300 and arrows[-1] == 0  # at t = 0 there is no noise to take off
     assert 0 < arrows[-2] < arrows[0]
+    assert count(frames[-1], SOFT) > 150  # the arrows of t = 1 stay, so a still film says something
     assert trails[-1] > 1000 and trails[-1] > 3 * trails[0]
 
 
@@ -108,7 +110,8 @@ def test_points_and_density_shrink_together(pictures):
     wide = [np.argwhere((halves(frame)[0] < 200).any(-1)).std() for frame in frames]
     dense = [share for _, share in ink]
     assert dense[0] > 0.5 > 0.15 > dense[-1] > 0 and dense == sorted(dense, reverse=True)
-    assert wide[0] > 1.2 * wide[-1] and ink[0][0] > 0
+    assert wide[0] > 1.2 * wide[-1]
+    assert 0.02 < ink[0][0] < 0.05  # 200 points, and no density beneath them
 
 
 @pytest.mark.parametrize("name", ["compare", "digits"])
@@ -127,7 +130,7 @@ def test_a_training_changes_samples_and_field(pictures):
     frames = [halves(frame) for frame in pictures("training")]
     assert len(frames) == 8  # after 1, 2, 3, 4, 5, 6, 8 and 10 epochs
     for panel in (0, 1): assert (frames[0][panel] != frames[-1][panel]).mean() > 0.02
-    assert min((field < 200).any(-1).mean() for _, field in frames) > 0.02
+    assert min((field < 200).any(-1).mean() for _, field in frames) > 0.01
 
 
 def test_guidance_tilts_the_blue_arrows_away_from_the_gray(pictures):
@@ -135,4 +138,3 @@ def test_guidance_tilts_the_blue_arrows_away_from_the_gray(pictures):
     gray = [count(field, SILVER) for _, field in frames]
     assert gray[0] < gray[1] < gray[2] and gray[2] > 3 * max(gray[0], 30)
     for i in (1, 2): assert (frames[i][0] != frames[i - 1][0]).any()
-    assert load_pretrained("shapes").card["guidance_scale"] == 1.5
