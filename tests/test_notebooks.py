@@ -42,6 +42,12 @@ def test_no_saved_error(path):
 
 
 @each
+def test_it_names_its_kernel(path):
+    "JupyterLab asks for one otherwise"
+    assert read_nb(path)["metadata"]["kernelspec"]["name"] == "python3"
+
+
+@each
 def test_no_widget_state(path):
     nb = read_nb(path)
     assert "widgets" not in nb["metadata"]

@@ -15,6 +15,7 @@ from pages import constants, escape, module_lines, module_name
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE, NBS = "denoising_diffusion", ROOT/"nbs"
+KERNEL = dict(display_name="python3", language="python", name="python3")
 HEAD = """# All names
 
 > The public names of the package, room by room, with a line for each"""
@@ -75,7 +76,8 @@ def notebook() -> str:
     "The notebook as a file"
     made = [dict(cell_type="markdown", id=f"names{i:03}", metadata={},
                  source=text.splitlines(keepends=True)) for i, text in enumerate(cells())]
-    nb = dict(cells=made, metadata={}, nbformat=4, nbformat_minor=5)
+    metadata = dict(kernelspec=KERNEL)
+    nb = dict(cells=made, metadata=metadata, nbformat=4, nbformat_minor=5)
     return json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
