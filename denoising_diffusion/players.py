@@ -93,8 +93,7 @@ class Player:
 
     def __repr__(self) -> str:
         name = type(self).__name__.strip("_")
-        if self.film is None: return f"{name}: no film yet"
-        return f"{name} of {self.film}"
+        return f"{name} of {self.film}" if self.film else f"{name}: no film yet"
 
 # %% ../nbs/48_players.ipynb #48b00014
 @patch
@@ -162,6 +161,11 @@ def _close_widgets(widget: Any) -> None:
     for part in [*parts, widget]:
         if part is not None: part.close()
 
+@patch
+def _check_open(self: Player) -> None:
+    "Raise a `ValueError` if the player is closed"
+    if self.box.comm is None: raise ValueError("this player is closed; make a new one")
+
 # %% ../nbs/48_players.ipynb #973847d1
 @patch
 def make_slider(self: Player, last: int) -> None:
@@ -187,11 +191,6 @@ def make_slider(self: Player, last: int) -> None:
 # %% ../nbs/48_players.ipynb #5be0c1d7
 _style = """<style>.ddpm-sharp {image-rendering: pixelated;} .ddpm-old {opacity: 0.4;}
 .ddpm-player img {flex: none;}</style>"""
-
-@patch
-def _check_open(self: Player) -> None:
-    "Raise a `ValueError` if the player is closed"
-    if self.box.comm is None: raise ValueError("this player is closed; make a new one")
 
 @patch
 def _prepare(self: Player, film: Film, total: int) -> None:
@@ -259,8 +258,7 @@ def _kept_html(self: Player) -> str:
 def _live_bundle(self: Player, **kwargs: Any) -> dict[str, Any]:
     "The live widget"
     self._check_open()
-    bundle = self.box._repr_mimebundle_(**kwargs)
-    return {**bundle, "text/plain": repr(self), "text/html": ""}
+    return {**self.box._repr_mimebundle_(**kwargs), "text/plain": repr(self), "text/html": ""}
 
 @patch
 def _repr_mimebundle_(self: Player, **kwargs: Any) -> dict[str, Any]:
@@ -331,7 +329,6 @@ def _make_film(self: Player, job: _Job, values: dict[str, Any]) -> Film | None:
     except Exception as error: self.status.value = _red(error)
     return None
 
-# %% ../nbs/48_players.ipynb #7c67350d
 @patch
 def _begin(self: Player, job: _Job) -> None:
     "Show that a film is being made"
@@ -341,6 +338,7 @@ def _begin(self: Player, job: _Job) -> None:
         self.part = None
         self.set_busy(True)
 
+# %% ../nbs/48_players.ipynb #7c67350d
 @patch
 def _clear(self: Player) -> None:
     "Show no film"
@@ -360,7 +358,6 @@ def _end(self: Player, job: _Job, film: Film | None) -> None:
         self._put(film)
     self._keep()
 
-# %% ../nbs/48_players.ipynb #936c17da
 @patch
 def _render(self: Player, job: _Job, values: dict[str, Any]) -> None:
     "Make a film, and show it unless the job was cancelled"

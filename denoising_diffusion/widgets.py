@@ -65,6 +65,12 @@ def _count_control(name: str, value: int, most: int) -> Any:
     slider.style.description_width = "initial"
     return slider
 
+def _eta_control() -> Any:
+    "A slider for the share of fresh noise"
+    import ipywidgets as w
+    return w.FloatSlider(0.0, min=0, max=1, description="η", continuous_update=False)
+
+# %% ../nbs/51_widgets.ipynb #bc58ab6a
 def _guidance_control(scale: float) -> Any:
     "A slider for the guidance scale"
     import ipywidgets as w
@@ -77,11 +83,6 @@ def _guidance_control(scale: float) -> Any:
 def _widen_guidance(slider: Any, scale: float) -> None:
     "Let a slider go from 0 to 10, and further where `scale` is outside"
     slider.min, slider.max = min(0, scale), max(10, scale)
-
-def _eta_control() -> Any:
-    "A slider for the share of fresh noise"
-    import ipywidgets as w
-    return w.FloatSlider(0.0, min=0, max=1, description="η", continuous_update=False)
 
 def _allow_guidance(controls: dict[str, Any], change: Any = None) -> None:
     "Disable the guidance scale if no label is chosen"
@@ -109,6 +110,18 @@ def _sampling_controls() -> dict[str, Any]:
     label.observe(partial(_allow_guidance, controls), "value")
     rule.observe(partial(_allow_eta, controls), "value")
     return controls
+
+def _fit_controls(controls: dict[str, Any], diffusion: GaussianDiffusion) -> None:
+    "Fit the controls of a reverse process to a model"
+    options = _label_options(diffusion)
+    controls["label"].options = options
+    controls["label"].value = options[0][1]
+    controls["label"].disabled = not diffusion.num_classes
+    controls["sampling_timesteps"].max = diffusion.num_timesteps
+    recommended = _recommended(diffusion)
+    _widen_guidance(controls["guidance_scale"], recommended["guidance_scale"])
+    for name, value in recommended.items(): controls[name].value = value
+    for allow in (_allow_guidance, _allow_eta): allow(controls)
 
 # %% ../nbs/51_widgets.ipynb #1778c9f6
 class _Stepper(Player):
@@ -163,15 +176,7 @@ def adapt(self: _Stepper, change: Any = None) -> None:
     controls, diffusion = {**self.controls}, self.load(self.model.value)
     del controls["model"]
     for control in controls.values(): control.unobserve(self.render, "value")
-    options = _label_options(diffusion)
-    controls["label"].options = options
-    controls["label"].value = options[0][1]
-    controls["label"].disabled = not diffusion.num_classes
-    controls["sampling_timesteps"].max = diffusion.num_timesteps
-    recommended = _recommended(diffusion)
-    _widen_guidance(controls["guidance_scale"], recommended["guidance_scale"])
-    for name, value in recommended.items(): controls[name].value = value
-    for allow in (_allow_guidance, _allow_eta): allow(controls)
+    _fit_controls(controls, diffusion)
     for control in controls.values(): control.observe(self.render, "value")
     self.render()
 
