@@ -422,6 +422,8 @@ def fitting_page(chromium, lab):
     tool.open_notebook(page, lab[0], "fits.ipynb")
     tool.run_cells(page, "stepper", "explorer")
     wait_for(lambda: page.locator(PICTURE).count() == 2)
+    has_text = "captions => captions.every(caption => caption.innerText.trim())"
+    wait_for(lambda: page.locator(".ddpm-caption").evaluate_all(has_text))  # the second waits
     is_hidden = "bars => bars.every(bar => getComputedStyle(bar).visibility === 'hidden')"
     wait_for(lambda: page.locator(".ddpm-player .widget-hprogress").evaluate_all(is_hidden))
     yield page
