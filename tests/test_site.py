@@ -445,6 +445,9 @@ def test_options_and_formulas_stay_whole(tools):
     assert mend(output) == output
     formula = '<math display="inline">x</math>'
     assert mend(f"{formula}, {formula} y") == f"{whole}{formula},</span> {formula} y"
+    tex = f'<annotation encoding="application/x-tex">{"x + " * 20}</annotation>'
+    long = f'<math display="inline">{tex}</math>.'  # fills a line, and the mark needs room
+    assert mend(long) == long
 
 
 def test_names_in_tables_break_at_sensible_places(tools):

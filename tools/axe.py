@@ -33,17 +33,19 @@ CUT = """() => [...document.querySelectorAll("pre")].filter(block => {
   }).map(block => block.textContent.trim().split("\\n")[0].slice(0, 50))"""
 SIDEWAYS = "() => document.scrollingElement.scrollWidth - innerWidth"
 # The headings of the sections in the middle of a page and of its definitions, at their addresses
-HIDDEN = """() => {
+HIDDEN = """async () => {
     const header = document.getElementById("quarto-header");
     if (!header) return [];
     const all = [...document.querySelectorAll("section[id]")];
     const some = [all[Math.floor(all.length / 2)], document.querySelector("section.level3[id]")];
-    return some.filter(section => {
-      if (!section) return false;
+    const hidden = [];
+    for (const section of some.filter(section => section)) {
       location.hash = "#" + section.id;
+      await new Promise(done => setTimeout(done, 300));  // the header moves in or out
       const top = section.querySelector("h1, h2, h3, h4").getBoundingClientRect().top;
-      return top < header.getBoundingClientRect().bottom;
-    }).map(section => section.id);
+      if (top < header.getBoundingClientRect().bottom) hidden.push(section.id);
+    }
+    return hidden;
   }"""
 AXE = """async () => (await axe.run({resultTypes: ["violations"]})).violations
   .map(({id, impact, nodes}) => ({id, impact, where: nodes.map(node => node.target.join(" "))}))"""

@@ -7,7 +7,7 @@ such as --bf16 never breaks at its hyphens, and a comma stays with the formula b
 """
 import re
 
-LONG_WORD, LONG_CELL = 25, 40  # characters
+LONG_WORD, LONG_CELL, LONG_FORMULA = 25, 40, 50  # characters
 _listing = re.compile(r'(<code class="sourceCode[^>]*>)(.*?)(</code>)', re.S)
 _line = re.compile(r'<span id="cb[\w-]+">(?:<a [^>]*></a>)?( *)')
 _token = re.compile(r"<[^>]+>|&#?\w+;|.", re.S)
@@ -16,6 +16,7 @@ _inside_name = re.compile(r"(?<=\w)[._/]+(?=\w)|[(\[=](?=[^\s)\]=])")
 _inline = re.compile(r"(<pre\b.*?</pre>)|(<code>)(.*?)(</code>)", re.S)
 _option = re.compile(r"(?<![\w-])--?\w[\w-]*")
 _table_cell = re.compile(r"<td\b([^>]*)>(.*?)</td>", re.S)
+_tex = re.compile(r"<annotation[^>]*>(.*?)</annotation>", re.S)
 _formula_end = re.compile(r'(<math display="inline"(?:(?!</math>).)*</math>[.,;:!?)]+)', re.S)
 
 
@@ -60,10 +61,17 @@ def keep_option(match: re.Match) -> str:
     return match[2] + kept + match[4]
 
 
+def keep_mark(match: re.Match) -> str:
+    "A formula with the mark after it, which stay together unless they fill a line of a phone"
+    tex = _tex.search(match[0])
+    if tex and len(tex[1]) > LONG_FORMULA: return match[0]
+    return f'<span class="whole">{match[0]}</span>'
+
+
 def break_code(page: str) -> str:
     "Part of a page whose code and formulas break at sensible places"
     page = _inline.sub(keep_option, _listing.sub(break_listing, page))
-    return _formula_end.sub(r'<span class="whole">\1</span>', page)
+    return _formula_end.sub(keep_mark, page)
 
 
 def break_name(match: re.Match) -> str:
