@@ -86,9 +86,9 @@ class Player:
         panel = w.HBox([*controls.values()], layout=_row_layout(flex="1 1 310px"))
         panel.layout.align_content = "flex-start"
         if not controls: panel.layout.display = "none"
-        layout = _row_layout(gap="0 16px")
-        layout.align_items = "flex-start"
-        self.box = w.HBox([panel, stage], layout=layout).add_class("ddpm-player")
+        layout = _row_layout(grid_gap="0 16px", justify_content="flex-end")
+        layout.flex_flow, layout.align_items = "row-reverse wrap", "flex-start"
+        self.box = w.HBox([stage, panel], layout=layout).add_class("ddpm-player")
         for control in controls.values(): control.observe(self.render, "value")
 
     def __repr__(self) -> str:

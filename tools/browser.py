@@ -28,7 +28,7 @@ NBS = Path(__file__).resolve().parent.parent/"nbs"
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking",
         "--disable-component-update", "--disable-sync", "--no-first-run"]
 PICTURE = ".ddpm-player img"
-SLIDER = ".ddpm-player .widget-slider .noUi-handle >> nth=-1"
+SLIDER = ".ddpm-player .widget-slider .noUi-handle >> nth=0"
 
 
 def find_chromium() -> str | None:
