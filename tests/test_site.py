@@ -117,7 +117,7 @@ def test_the_dark_theme_sets_every_color_that_the_styles_use():
     assert brightness("body-bg") < 120 and brightness("body-color") > 600
     in_dark = re.search(r"quarto-dark \{(.*)\}", styles).group(1)
     used, defined = re.findall(r"var\((--\w+)\)", styles), re.findall(r"(--\w+):", in_dark)
-    assert set(used) == set(defined)
+    assert {*used} - {"--hang"} == {*defined}  # a length, not a color
 
 
 def test_quarto_runs_the_check_of_what_it_made(tools):
@@ -595,14 +595,6 @@ def test_axe_sees(tools, tmp_path):
         assert [bool(text) for text in found] == [bool(said) for said in SEEN.values()]
         assert see("dark") == [] and "color-contrast" in see("dark", "dark")[0]
 
-
-def test_a_gif_plays_once(tools, tmp_path):
-    once, path = tools("once"), tmp_path/"a.gif"
-    frames = [Image.new("L", (4, 4), 100 * i) for i in range(3)]
-    frames[0].save(path, save_all=True, append_images=frames[1:], loop=0)
-    once.main(path)
-    with Image.open(path) as gif: assert gif.n_frames == 3 and "loop" not in gif.info
-    assert once.play_once(path.read_bytes()) == path.read_bytes()
 
 
 def test_no_image_of_the_front_page_moves_for_ever():
