@@ -332,7 +332,7 @@ def test_play_plays(stepper_page):
 def test_another_label_and_scale_give_other_pictures(stepper_page):
     page = stepper_page
     pictures = [picture(page)]
-    page.get_by_role("combobox", name="label").select_option("7")
+    page.locator(".ddpm-player").get_by_role("combobox", name="label").select_option("7")
 
     def opacity(): return page.locator(PICTURE).evaluate("i => getComputedStyle(i).opacity")
 
@@ -364,7 +364,7 @@ def test_a_film_of_few_pictures_is_played_slowly(stepper_page):
     set_steps(page, "Home", "ArrowRight", "ArrowRight")  # three steps
     wait_for_caption(page, "t = 100,")
     page.locator(".ddpm-player .widget-play button").first.click()
-    speed = page.get_by_role("combobox", name="speed")
+    speed = page.locator(".ddpm-player").get_by_role("combobox", name="speed")
     assert speed.evaluate("s => s.selectedOptions[0].text") == "slow"
     wait_for_caption(page, "t = 0,")
 
