@@ -10,8 +10,8 @@ def flatten_image(image: Image.Image, background: str='white') -> Image.Image:
 def subject_box(image: Image.Image, tolerance: float=16) -> tuple[int, int, int, int]:
     """The smallest box around the subject of an image; the whole image if none is found"""
 
-def square_image(image: Image.Image, size: int, background: str='white', *, crop: bool=False, margin: float=0.05) -> Image.Image:
-    """The image, or its subject, upright and on a background, as a square of `size` pixels"""
+def square_image(image: Image.Image, size: int | tuple[int, int], background: str='white', *, crop: bool=False, margin: float=0.05) -> Image.Image:
+    """The image, or its subject, upright and on a background, as a square or a rectangle"""
 
 class ImageFolder(NamedTuple):
     """The images of a folder, their paths, and the files that were left out"""
@@ -22,13 +22,13 @@ class ImageFolder(NamedTuple):
     def summary(self, folder: str | Path='', most: int=20) -> str:
         """A text that says which files were left out, and why"""
 
-def read_folder(folder: str | Path, size: int, *, background: str='white', crop: bool=False, margin: float=0.05, keep_blank: bool=False, keep_duplicates: bool=True) -> ImageFolder:
-    """All PNG, JPEG, GIF, WebP, BMP, TIFF and PPM images of a folder as squares of one size"""
+def read_folder(folder: str | Path, size: int | tuple[int, int], *, background: str='white', crop: bool=False, margin: float=0.05, keep_blank: bool=False, keep_duplicates: bool=True, gray: bool | None=False) -> ImageFolder:
+    """All PNG, JPEG, GIF, WebP, BMP, TIFF and PPM images of a folder at one size"""
 
-def images_from_folder(folder: str | Path, size: int, *, background: str='white', crop: bool=False, margin: float=0.05, keep_blank: bool=False, keep_duplicates: bool=True) -> Tensor:
-    """All images of a folder as squares of one size; a warning lists what is left out"""
+def images_from_folder(folder: str | Path, size: int | tuple[int, int], *, background: str='white', crop: bool=False, margin: float=0.05, keep_blank: bool=False, keep_duplicates: bool=True, gray: bool | None=False) -> Tensor:
+    """All images of a folder at one size; a warning lists what is left out"""
 
-def labelled_images_from_folder(folder: str | Path, size: int, *, background: str='white', crop: bool=False, margin: float=0.05) -> tuple[Tensor, Tensor, list[str]]:
+def labelled_images_from_folder(folder: str | Path, size: int | tuple[int, int], *, background: str='white', crop: bool=False, margin: float=0.05, gray: bool | None=False) -> tuple[Tensor, Tensor, list[str]]:
     """The images of a folder's sub-folders (uint8), their labels (int64) and the labels' names"""
 
 def find_duplicates(images: Tensor, tolerance: float=0.0) -> list[list[int]]:
