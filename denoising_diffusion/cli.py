@@ -11,35 +11,31 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 # %% ../nbs/52_cli.ipynb #0d6fb8a3
 from .checks import _brief, _whole, check_counts, warn_user
 from .diffusion import GaussianDiffusion
 from .guidance import _check_scale, autoguide, cycle_labels
-from .sampling import Step, evaluations, final
-from denoising_diffusion.samplers import (
-    _autocast, _chunks, _part_of, resolve_sampling, sample, samplers,
-)
+from .samplers import sample
 from denoising_diffusion.files import (
     _as_path, _file_status, _locked, _plain_value, _remove_leftovers,
 )
-from .data import find_device, is_bf16_fast, to_uint8
+from .data import find_device
 from .checkpoints import _checkpoint_path, History
 from .training import train
-from denoising_diffusion.plots import (
-    image_frames, image_grid, plot_points, points_frames, save_gif, save_image,
-)
+from .plots import save_image
 from .pretrained import _card_path, load_pretrained, save_pretrained
 from .recipes import Recipe, find_recipe, recipes
+from denoising_diffusion.outputs import (
+    _SamplingOptions, _autocast_dtype, _count, _describe, _grid, _write_samples,
+)
 from .shell import _plain_errors, _printable
 
 # %% ../nbs/52_cli.ipynb #c8fd57ba
@@ -70,7 +66,8 @@ def ddpm_sample(
     if compile: _compile_network(diffusion)
     if autoguide: diffusion, guidance = _with_autoguidance(diffusion, autoguide, guidance), None
     options = _SamplingOptions(sampler, steps, eta, spacing, guidance, bf16, seed)
-    _write_samples(diffusion, n, chosen, options, path, columns, progress=not quiet)
+    classes, columns = _cycle_classes(chosen, n), _choose_columns(columns, n, len(chosen))
+    _write_samples(diffusion, n, classes, options, path, columns, progress=not quiet)
     what = _count(n, "sample") + f" of {diffusion.name}" + (f", labels {labels}" if labels else "")
     print(_printable(f"{path}: {what}, {_describe(options.record(diffusion))}"))
 
@@ -124,38 +121,6 @@ def _cycle_classes(numbers: list[int], n: int) -> Tensor | None:  # LongTensor (
     labels = cycle_labels(numbers, n)
     return None if labels is None else torch.tensor(labels)
 
-# %% ../nbs/52_cli.ipynb #fa2f606c
-@dataclass
-class _SamplingOptions:
-    "How a command samples; None stands for what the model's card recommends"
-    sampler: str | None = None  # a name in `samplers`
-    steps: int | None = None
-    eta: float | None = None  # share of fresh noise, 0 … 1
-    spacing: float | None = None  # of the times: below 1, more of them at the noisy end
-    guidance: float | None = None  # scale
-    bf16: bool = False  # run the network in bfloat16, where the device is fast with it
-    seed: int = 0
-
-    def process(self, diffusion: GaussianDiffusion) -> dict[str, Any]:
-        "The arguments of `reverse_process`; a model with labels always samples with labels"
-        labels = 1 if diffusion.num_classes else None
-        return resolve_sampling(
-            diffusion, labels, rule=self.sampler, sampling_timesteps=self.steps, eta=self.eta,
-            spacing=self.spacing, guidance_scale=self.guidance)
-
-    def record(self, diffusion: GaussianDiffusion) -> dict[str, Any]:
-        "The options as plain values, with the network evaluations for each sample"
-        process = self.process(diffusion)
-        scale, times = process["guidance_scale"], process["sampling_timesteps"]
-        count = evaluations(process["rule"], times)
-        card = {} if self.sampler else diffusion.card.get("sampling") or {}
-        given = dict(sampler=self.sampler, eta=self.eta, spacing=self.spacing)
-        found = dict(sampler="ddpm", eta=0.0, spacing=1.0) | card
-        found |= {name: value for name, value in given.items() if value is not None}
-        if not samplers[found["sampler"]].takes_eta: del found["eta"]
-        found |= dict(steps=len(times) - 1, evaluations=count if scale == 1 else 2 * count)
-        return found | dict(guidance_scale=scale, seed=self.seed)
-
 # %% ../nbs/52_cli.ipynb #543c1b08
 def _has_compiler() -> bool:
     "Whether there is a C++ compiler, which `torch.compile` needs on the CPU"
@@ -172,14 +137,6 @@ def _compile_network(diffusion: GaussianDiffusion) -> None:
     torch.backends.cudnn.allow_tf32 = True
     mode = "reduce-overhead" if device == "cuda" else "default"
     diffusion.denoise_fn.compile(mode=mode)
-
-def _autocast_dtype(bf16: bool, device: torch.device) -> torch.dtype | None:
-    "bfloat16 if `bf16`; a warning and None where the device is slow with it"
-    if not bf16: return None
-    if is_bf16_fast(device): return torch.bfloat16
-    warn_user("bf16 is left off: this processor has no instructions for it "
-              "and would take many times as long")
-    return None
 
 # %% ../nbs/52_cli.ipynb #35e24a3f
 def _with_autoguidance(
@@ -200,103 +157,7 @@ def _with_autoguidance(
     guided.name = f"{diffusion.name} guided by {guide.name}, scale {scale:g}"
     return guided
 
-# %% ../nbs/52_cli.ipynb #c05d8be3
-_Kept = TypeVar("_Kept")
-
-def _draw_parts(
-    diffusion: GaussianDiffusion, n: int, labels: Tensor | None, options: _SamplingOptions,
-    keep: Callable[[Iterator[Step]], _Kept],  # what to keep of the steps of a chunk
-    progress: bool = True,
-) -> list[_Kept]:  # one for each chunk
-    "The samples 0 … n - 1, drawn in chunks"
-    dtype = _autocast_dtype(options.bf16, diffusion.device)
-    process, kept = dict(options.process(diffusion), progress=False), []
-    _part_of(diffusion, slice(0, 1), labels, options.seed, process)  # checks all, draws nothing
-    for part in _chunks(n, 192, progress):
-        steps = _part_of(diffusion, part, labels, options.seed, process)
-        with _autocast(diffusion.device, dtype): kept.append(keep(steps))
-    return kept
-
-def _keep(x: Tensor) -> Tensor:  # on the CPU
-    "Images as bytes, points as they are; a `ValueError` if they are not finite"
-    if not x.isfinite().all():
-        raise ValueError("the samples are not finite: choose a guidance nearer to 1, "
-                         "or another model")
-    return to_uint8(x).cpu() if x.ndim == 4 else x.cpu()
-
-# %% ../nbs/52_cli.ipynb #d6caabc0
-def _draw_samples(
-    diffusion: GaussianDiffusion, n: int, labels: Tensor | None, options: _SamplingOptions,
-    progress: bool = True,
-) -> Tensor:  # (n, *data_shape)
-    "Samples, images as bytes"
-    def keep(steps: Iterator[Step]) -> Tensor: return _keep(final(steps))
-    return torch.cat(_draw_parts(diffusion, n, labels, options, keep, progress))
-
-def _join(same: tuple[Step, ...]) -> Step:
-    "The states of all chunks at the same time as one"
-    times, xs, starts = zip(*same)
-    return Step(times[0], torch.cat(xs), torch.cat(starts))
-
-def _draw_steps(
-    diffusion: GaussianDiffusion, n: int, labels: Tensor | None, options: _SamplingOptions,
-    progress: bool = True,
-) -> list[Step]:
-    "All steps that lead to the same samples"
-    def keep(steps: Iterator[Step]) -> list[Step]:
-        return [Step(t, _keep(x), _keep(x_start)) for t, x, x_start in steps]
-    walks = _draw_parts(diffusion, n, labels, options, keep, progress)
-    return [_join(same) for same in zip(*walks)]
-
-# %% ../nbs/52_cli.ipynb #9e64a70b
-def _count(n: int, word: str) -> str: return f"{n:,} {word}{'s' if n > 1 else ''}"
-
-def _describe(record: dict[str, Any]) -> str:
-    "How samples were drawn, such as 10 steps of UniPC, η = 0.5, spacing 0.6, seed 0"
-    scale, sampler = record["guidance_scale"], samplers[record["sampler"]]
-    words = [f"{_count(record['steps'], 'step')} of {sampler.title}"]
-    if sampler.takes_eta: words.append(f"η = {record['eta']:g}")
-    if record["spacing"] != 1: words.append(f"spacing {record['spacing']:g}")
-    if scale != 1: words.append(f"guidance {scale:g}")
-    return ", ".join([*words, f"seed {record['seed']}"])
-
-# %% ../nbs/52_cli.ipynb #b06ac4e8
-def _grid(images: Tensor, columns: int | None = None) -> Image.Image:
-    "A grid of images (N, C, H, W), each enlarged to about 56 pixels"
-    scale = max(1, 56 // images.shape[-1])
-    return image_grid(images, columns, scale=scale)
-
-def _save_samples(samples: Tensor, path: Path, columns: int | None, labels: Tensor | None) -> Path:
-    "Write an image of points, with a color for each label, or a grid of images"
-    if samples.ndim != 2: return save_image(_grid(samples, columns), path)
-    from matplotlib import rc_context
-    with rc_context({"figure.dpi": 100}):  # the same in a notebook as in a shell
-        figure = plot_points(samples, labels=labels, size=4)
-    return save_image(figure, path)
-
-def _frames_per_second(num_frames: int) -> float:
-    "5 … 20, so that an animation lasts about 4 seconds if possible"
-    return min(20.0, max(5.0, num_frames / 4))
-
-def _save_steps(steps: list[Step], path: Path, columns: int | None, labels: Tensor | None) -> Path:
-    "Write an animation of all steps"
-    is_points = steps[0].x.ndim == 2
-    frames = points_frames(steps, labels=labels) if is_points else image_frames(steps, columns)
-    return save_gif(frames, path, fps=_frames_per_second(len(frames)))
-
 # %% ../nbs/52_cli.ipynb #8590b107
-def _write_samples(
-    diffusion: GaussianDiffusion, n: int, chosen: list[int], options: _SamplingOptions,
-    path: Path, columns: int | None, progress: bool,
-) -> None:
-    "Sample the chosen labels in turn, and write an image or an animation"
-    is_gif, labels = path.suffix.lower() == ".gif", _cycle_classes(chosen, n)
-    if columns is None and len(chosen) > 1: columns = len(chosen)
-    if columns is not None: columns = min(columns, n)
-    draw, save = (_draw_steps, _save_steps) if is_gif else (_draw_samples, _save_samples)
-    drawn = draw(diffusion, n, labels, options, progress)
-    save(drawn, path, columns, labels)
-
 _most = 10**7  # samples in a command
 
 def _check_numbers(
@@ -308,6 +169,11 @@ def _check_numbers(
     check_counts(columns=columns)
     if len(diffusion.data_shape) == 3: return
     raise ValueError(f"columns is for images, and {diffusion.name} draws points")
+
+def _choose_columns(columns: int | None, n: int, num_labels: int) -> int | None:
+    "The columns of a grid of n images; by default one for each label, if there are several"
+    if columns is None and num_labels > 1: columns = num_labels
+    return None if columns is None else min(columns, n)
 
 # %% ../nbs/52_cli.ipynb #c17f0e62
 @_plain_errors

@@ -32,9 +32,9 @@ from denoising_diffusion.frechet import (
 )
 from .recipes import _quote
 from .shell import _plain_errors, _printable
+from .outputs import _SamplingOptions, _autocast_dtype, _count, _describe
 from denoising_diffusion.cli import (
-    _SamplingOptions, _absolute, _autocast_dtype, _check_output, _class_numbers, _count,
-    _cycle_classes, _describe, _most, _quiet_downloads,
+    _absolute, _check_output, _class_numbers, _cycle_classes, _most, _quiet_downloads,
 )
 
 # %% ../nbs/53_measuring.ipynb #a94df25d

@@ -21,7 +21,7 @@ from results import RESULTS, add_result, read_results
 from torch import Tensor
 
 from denoising_diffusion import fld, image_grid, load_mnist, split_validation
-from denoising_diffusion.cli import _SamplingOptions
+from denoising_diffusion.outputs import _SamplingOptions
 from denoising_diffusion.data import to_floats
 from denoising_diffusion.frechet import load_reference, report
 from denoising_diffusion.measuring import _sample_digits

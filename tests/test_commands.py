@@ -17,7 +17,7 @@ from conftest import ROOT, read_nb
 from PIL import Image
 
 import denoising_diffusion as package
-from denoising_diffusion import cli, recipes, shell
+from denoising_diffusion import cli, outputs, recipes, shell
 from denoising_diffusion.data import find_device
 from denoising_diffusion.frechet import load_reference
 from denoising_diffusion.pretrained import load_pretrained, pretrained_names, save_pretrained
@@ -193,7 +193,7 @@ def small_world(tmp_path, digits, monkeypatch) -> Path:
         monkeypatch.setattr(recipes, network.__name__, narrow)
     for module in (cli, recipes): monkeypatch.setattr(module, "load_pretrained", load_small)
     monkeypatch.setattr(cli, "_compile_network", lambda diffusion: None)
-    monkeypatch.setattr(cli, "is_bf16_fast", lambda device: False)
+    monkeypatch.setattr(outputs, "is_bf16_fast", lambda device: False)
     monkeypatch.setattr(cli, "find_device", lambda name: find_device("cpu"))
     monkeypatch.setenv("DENOISING_DIFFUSION_DATA", str(digits))
     monkeypatch.chdir(tmp_path)
