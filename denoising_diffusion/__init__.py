@@ -24,7 +24,8 @@ _names = {
     "data": "load_mnist split_validation",
     "images": """images_from_folder labelled_images_from_folder read_folder find_duplicates
         flatten_image square_image subject_box""",
-    "training": "train batched_loss batched_metric random_flip",
+    "fitting": "batched_loss batched_metric random_flip",
+    "training": "train",
     "plots": "image_grid contact_sheet plot_points plot_steps",
     "pretrained": "load_pretrained save_pretrained pretrained_names",
     "metrics": "frechet_distance precision_recall",

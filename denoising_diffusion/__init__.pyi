@@ -12,7 +12,8 @@ from .unet import UNet as UNet, UNetFixed as UNetFixed, UNetConditioned as UNetC
 from .points import make_spiral as make_spiral, make_s_curve as make_s_curve, make_moons as make_moons, make_shapes as make_shapes, distance_to_curve as distance_to_curve, sliced_wasserstein as sliced_wasserstein
 from .data import load_mnist as load_mnist, split_validation as split_validation
 from .images import images_from_folder as images_from_folder, labelled_images_from_folder as labelled_images_from_folder, read_folder as read_folder, find_duplicates as find_duplicates, flatten_image as flatten_image, square_image as square_image, subject_box as subject_box
-from .training import train as train, batched_loss as batched_loss, batched_metric as batched_metric, random_flip as random_flip
+from .fitting import batched_loss as batched_loss, batched_metric as batched_metric, random_flip as random_flip
+from .training import train as train
 from .plots import image_grid as image_grid, contact_sheet as contact_sheet, plot_points as plot_points, plot_steps as plot_steps
 from .pretrained import load_pretrained as load_pretrained, save_pretrained as save_pretrained, pretrained_names as pretrained_names
 from .metrics import frechet_distance as frechet_distance, precision_recall as precision_recall

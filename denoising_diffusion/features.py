@@ -28,7 +28,7 @@ from denoising_diffusion.metrics import (
     Match, frechet_distance, mean_and_covariance, nearest_neighbors,
 )
 from .plots import show_images
-from .training import fit
+from .fitting import fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

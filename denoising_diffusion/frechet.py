@@ -25,7 +25,7 @@ from .files import load_named, write_tensors
 from denoising_diffusion.metrics import (
     confusion_matrix, frechet_distance, mean_and_covariance, scores,
 )
-from .training import fit
+from .fitting import fit
 
 # %% ../nbs/41_fld.ipynb #d743354f
 class LeNet5(nn.Module):

@@ -19,7 +19,7 @@ from torch.nn.functional import mse_loss
 
 import denoising_diffusion as dd
 from denoising_diffusion import (
-    blocks, checkpoints, checks, data, files, guidance, metrics, plots, points as curves,
+    blocks, checkpoints, checks, data, files, fitting, guidance, metrics, plots, points as curves,
     pretrained, recipes, sampling, schedules, training)
 from denoising_diffusion.diffusion import (
     Level, noise_like, posterior_mean_variance, snr_ratio)
@@ -102,7 +102,7 @@ def make_calls(folder: Path) -> dict[str, Callable[[], Call]]:
                    grad_clip=1.0, seed=0, progress=False, device="cpu", dtype=None, augment=None,
                    after_epoch=None, checkpoint=None, checkpoint_steps=None, resume=False,
                    time_weights=torch.ones(T), loss=mse_loss, optimizer=torch.optim.Adam,
-                   lr_schedule=training.one_cycle)
+                   lr_schedule=fitting.one_cycle)
     film = dict(seed=0, n=2)
     calls: dict[str, tuple[Any, dict[str, Any]]] = {
         "linear_beta_schedule": (dd.linear_beta_schedule, dict(num_timesteps=50, start=1e-4,
@@ -284,7 +284,7 @@ def entered(manager: Callable[..., Any], **options: Any) -> Any:
 def fitted(**options: Any) -> None:
     line = nn.Linear(2, 1)
     given = dict(parameters=line.parameters(), loss_of=lambda i: line(points()[i]).square().mean())
-    training.fit(**given | options)
+    fitting.fit(**given | options)
 
 
 def stepped(**options: Any) -> torch.Tensor:
@@ -400,7 +400,7 @@ def more_calls(folder: Path, d: Any, steps: list[Any]) -> dict[str, tuple[Any, d
         "guided": (guidance.guide(d.denoise_fn, 1, 2.0), dict(
             x=points(2), t=torch.tensor([1, 2]))),
         "cumulate_alphas": (schedules.cumulate_alphas, dict(betas=d.betas64)),
-        "one_cycle": (training.one_cycle, dict(fraction=0.5)),
+        "one_cycle": (fitting.one_cycle, dict(fraction=0.5)),
         "fit": (fitted, dict(n=12, num_epochs=1, batch_size=5, lr=0.1,
                              optimizer=torch.optim.Adam, least=2, desc="fit", progress=False)),
         "Training": (training.Training, dict(diffusion=diffusion(), num_epochs=1, device="cpu")),
