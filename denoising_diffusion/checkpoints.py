@@ -29,6 +29,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from .diffusion import GaussianDiffusion
 from .checks import _brief, _real, _unwrap, warn_user, _whole, _wrappers
 from .data import find_device
+from .networks import _describe_network
 from .files import _as_path, _file_status, _read_bytes, write_file
 from denoising_diffusion.integrity import (
     _Amounts, _check_average, _check_end, _check_state, _foreign, _load, _most_entries,
@@ -280,11 +281,10 @@ def plain_value(value: Any) -> Any:
 # %% ../nbs/30_checkpoints.ipynb #bb848aec
 def network_config(
     network: nn.Module,
-) -> dict[str, Any] | None:  # `network`: name of the class; `options`: its arguments
+) -> dict[str, Any] | None:  # `network`: name or import path of the class; `options`: its arguments
     "How to build `network` again, or None if it has no `config` of plain values"
-    network = _unwrap(network)
-    if not hasattr(network, "config"): return None
-    return plain_value(dict(network=type(network).__name__, options=network.config))
+    try: return _describe_network(_unwrap(network))
+    except ValueError: return None
 
 # %% ../nbs/30_checkpoints.ipynb #31d51cae
 def fingerprint(diffusion: GaussianDiffusion) -> dict[str, Any]:

@@ -8,27 +8,23 @@ __all__ = ['pretrained_names', 'load_pretrained', 'find_diffusion', 'save_pretra
 # %% ../nbs/33_pretrained.ipynb #e4d4c839
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from inspect import signature
-from math import prod
+from contextlib import suppress
 from pathlib import Path
-from threading import get_ident
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import module as registration
 
 from .blocks import ConditionalMLP, _check_images
-from .checkpoints import load_checkpoint, network_config, read_checkpoint
-from .checks import _brief, _class_names, _real, _unwrap
+from .checkpoints import _plain_names, load_checkpoint, read_checkpoint
+from .checks import _brief, _class_names, _flag, _real, _tensor, _unwrap
 from .diffusion import GaussianDiffusion
 from .files import (
     _as_path, _as_utf8, _damages, _file_status, _plain_value, open_tensors, weights_folder,
     write_file, write_tensors)
+from .networks import (
+    _check_options, _describe_network, _find_class, _is_outside, _networks, _no_larger)
 from .samplers import resolve_sampling
-from .unet import UNet, UNetConditioned, UNetFixed
 
 # %% ../nbs/33_pretrained.ipynb #9c5b7e95
 def pretrained_names() -> list[str]:
@@ -46,46 +42,8 @@ def _find_weights(name: str | Path) -> Path:
     raise ValueError(f"there is no model {str(name)!r}: take one of {known}, "
                      "or the path of a .safetensors file or of a checkpoint")
 
-# %% ../nbs/33_pretrained.ipynb #aa89b9d9
-_networks = {cls.__name__: cls for cls in (ConditionalMLP, UNet, UNetFixed, UNetConditioned)}
-
-
-def _build_network(described: dict[str, Any]) -> nn.Module:
-    "A network with random weights, from its description"
-    return _networks[described["network"]](**described["options"])
-
-
-def _check_size(name: str, value: Any, largest: int, longest_list: int) -> None:
-    "Raise a `ValueError` if an option, or an item of it, is too large for the tensors in the file"
-    if isinstance(value, list):
-        if len(value) > longest_list: raise ValueError(f"{name} can't have {len(value)} items")
-        for item in value: _check_size(name, item, largest, longest_list)
-    if isinstance(value, dict): raise ValueError(f"{name} can't be a dict")
-    if isinstance(value, int) and abs(value) > largest:
-        raise ValueError(f"{name} can't be {_brief(value)}: its longest tensor has {largest}")
-
-# %% ../nbs/33_pretrained.ipynb #e143d0de
-@contextmanager
-def _no_larger(shapes: dict[str, torch.Size]) -> Iterator[None]:
-    "A `with` block with a `ValueError` for a network that is far larger than these tensors"
-    most_values = 2 * sum(map(prod, shapes.values())) + 1_000_000  # `_check_shapes` sees the rest
-    left, builder = dict(tensors=2 * len(shapes) + 10, values=most_values), get_ident()
-
-    def count(module: nn.Module, name: str, tensor: Tensor | None) -> None:
-        if get_ident() != builder or tensor is None: return
-        left["tensors"] -= 1
-        left["values"] -= tensor.numel()
-        if min(left.values()) < 0:
-            raise ValueError("its options ask for a network that is far larger than its tensors")
-
-    handle = registration.register_module_parameter_registration_hook(count)
-    try: yield
-    except (LookupError, RuntimeError, TypeError, AttributeError, ArithmeticError) as error:
-        raise ValueError(f"its options don't make a network: {error}") from error
-    finally: handle.remove()
-
-# %% ../nbs/33_pretrained.ipynb #50cfdc3f
-_most_steps, _most_table = 100_000, 2**24  # T; entries of a table of embeddings of the times
+# %% ../nbs/33_pretrained.ipynb #196b32d9
+_most_steps = 100_000  # T, or the side of an image
 
 
 def _check_betas(betas: Tensor) -> None:
@@ -94,30 +52,6 @@ def _check_betas(betas: Tensor) -> None:
     raise ValueError(f"its betas must be {wanted}, not {_brief(betas)}")
 
 
-def _check_options(
-    name: Any, options: Any, shapes: dict[str, torch.Size], num_timesteps: int,
-) -> None:
-    "Raise a `ValueError` unless these options may be those of a network with these tensors"
-    if not isinstance(name, str) or name not in _networks:
-        raise ValueError(f"its network must be one of {', '.join(_networks)}, not {_brief(name)}")
-    if not isinstance(options, dict):
-        raise ValueError(f"its options must be a dict, not {_brief(options)}")
-    parameters = signature(_networks[name]).parameters
-    wrong = [option for option in options if option not in parameters]
-    if wrong: raise ValueError(f"its options name {_brief(wrong[0])}, which {name} doesn't have")
-    steps = options.get("num_timesteps")
-    if steps != num_timesteps:
-        raise ValueError(f"its num_timesteps must be {num_timesteps}, the number of its betas, "
-                         f"not {_brief(steps)}")
-    largest = max(len(shapes), *(side for shape in shapes.values() for side in shape), 1)
-    for option in {*options} - {"num_timesteps"}:
-        _check_size(f"its {option}", options[option], largest, len(shapes))
-    times, width = (1, "d_hid") if name == "ConditionalMLP" else (4, "model_channels")
-    width = options.get(width)
-    if isinstance(width, int) and (num_timesteps + 1) * times * width > _most_table:
-        raise ValueError(f"its num_timesteps can't be {num_timesteps} with a width of {width}")
-
-# %% ../nbs/33_pretrained.ipynb #196b32d9
 def _check_card(diffusion: GaussianDiffusion) -> None:
     "Raise a `ValueError` that names the first entry of the card that sampling can't use"
     card, num_classes = diffusion.card, diffusion.num_classes
@@ -131,39 +65,24 @@ def _check_card(diffusion: GaussianDiffusion) -> None:
     try: resolve_sampling(diffusion)
     except _damages as error: raise ValueError(f"card.sampling is wrong: {error}") from error
 
-
-def _check_data_shape(network: nn.Module, shape: tuple[int, ...]) -> None:
-    "Raise a `ValueError` unless `network` takes data of this shape"
-    if isinstance(network, ConditionalMLP):
+# %% ../nbs/33_pretrained.ipynb #9a14c854
+def _check_data_shape(network: Any, shape: tuple[int, ...]) -> None:
+    "Raise a `ValueError` unless `network` takes data of this shape, as far as its class is known"
+    if type(network) is ConditionalMLP:
         width = network.config["d_in"]
         if shape == (width,): return
         raise ValueError(f"data_shape must be ({width},), not {_brief(shape)}")
-    if len(shape) != 3 or max(shape) > _most_steps:
-        raise ValueError(f"data_shape must be (channels, height, width), not {_brief(shape)}")
+    is_known = type(network) in _networks.values()
+    wanted = "(channels, height, width)" if is_known else "the shape of one sample"
+    is_right = len(shape) == 3 if is_known else len(shape) > 0
+    if not is_right or max(shape) > _most_steps:
+        raise ValueError(f"data_shape must be {wanted}, not {_brief(shape)}")
+    if not is_known: return  # the first evaluation compares the shapes of input and output
     x = torch.empty(1, *shape, device="meta")
     try: _check_images(x, network.in_channels, network.side_multiple)
     except ValueError as error: raise ValueError(f"data_shape is wrong: {error}") from None
 
 # %% ../nbs/33_pretrained.ipynb #0bfd4904
-def _restore(about: Any, tensors: dict[str, Tensor]) -> GaussianDiffusion:
-    "The diffusion of a description and tensors, with its card; a `ValueError` if they don't fit"
-    if not isinstance(about, dict):
-        raise ValueError(f"its description must be a dict, not {_brief(about)}")
-    weights = {name: tensor for name, tensor in tensors.items() if name != "betas"}
-    betas, shapes = tensors["betas"], {name: t.shape for name, t in weights.items()}
-    _check_betas(betas)
-    _check_options(about["network"], about["options"], shapes, len(betas))
-    with _no_larger(shapes): network = _build_network(about)
-    diffusion = GaussianDiffusion(betas, about["data_shape"], network,
-                                  prediction=about["prediction"])
-    _check_data_shape(network, diffusion.data_shape)
-    _check_shapes(diffusion, shapes)
-    diffusion.load_state_dict(weights)
-    diffusion.card = about["card"]
-    _check_card(diffusion)
-    return diffusion
-
-
 def _check_shapes(diffusion: GaussianDiffusion, shapes: dict[str, torch.Size]) -> None:
     "Raise a `ValueError` unless these are the names and shapes of all weights"
     needed = {name: tensor.shape for name, tensor in diffusion.state_dict().items()}
@@ -175,18 +94,59 @@ def _check_shapes(diffusion: GaussianDiffusion, shapes: dict[str, torch.Size]) -
         raise ValueError(f"its tensor {name} has shape {tuple(there)}, "
                          f"but its options need {needed_shape}")
 
+
+def _restore(
+    about: dict[str, Any], tensors: dict[str, Tensor], cls: type[nn.Module],
+) -> GaussianDiffusion:
+    "The diffusion of a description and tensors, with its card; a `ValueError` if they don't fit"
+    weights = {name: tensor for name, tensor in tensors.items() if name != "betas"}
+    betas, shapes = tensors["betas"], {name: t.shape for name, t in weights.items()}
+    _check_betas(betas)
+    _check_options(cls, about["options"], shapes, len(betas))
+    with _no_larger(shapes): network = cls(**about["options"])
+    diffusion = GaussianDiffusion(betas, about["data_shape"], network,
+                                  prediction=about["prediction"])
+    _check_data_shape(network, diffusion.data_shape)
+    _check_shapes(diffusion, shapes)
+    diffusion.load_state_dict(weights)
+    diffusion.card = about["card"]
+    _check_card(diffusion)
+    diffusion.card = diffusion.card | _card_network(about)
+    return diffusion
+
+
+def _card_network(about: dict[str, Any]) -> dict[str, Any]:
+    "What a card says of a network outside the package"
+    if not _is_outside(about): return {}
+    return dict(network=about["network"], network_options=about["options"])
+
 # %% ../nbs/33_pretrained.ipynb #5c231aab
 def load_pretrained(
     # one of `pretrained_names`, or the path of a .safetensors file or a checkpoint (.pt)
     name: str | Path,
+    trust: bool = False,  # True: also import a network outside the package, and so run its code
 ) -> GaussianDiffusion:  # on the CPU in eval mode; `.card` is the model card, `.name` the file name
     "A trained diffusion from the package, from a file of `save_pretrained`, or from a checkpoint"
-    path = _find_weights(name)
-    if path.suffix.lower() == ".pt": return _open_checkpoint(path)
+    path, trust = _find_weights(name), _flag("trust", trust)
+    if path.suffix.lower() == ".pt": return _open_checkpoint(path, trust)
     with open_tensors(path, "denoising_diffusion", "save_pretrained") as (tensors, about):
-        diffusion = _restore(about, tensors)
+        outside = _is_outside(about)
+        if not outside: diffusion = _restore(about, tensors, _find_class(about, trust))
+    if outside: diffusion = _restore_outside(path, about, tensors, trust)
     diffusion.name = path.stem
     return diffusion.eval()
+
+
+def _restore_outside(
+    path: Path, about: dict[str, Any], tensors: dict[str, Tensor], trust: bool,
+) -> GaussianDiffusion:
+    "`_restore` with a class outside the package, which is imported only with `trust`"
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            return _restore(about, tensors, _find_class(about, trust))
+    except Exception as error:  # its code may raise any
+        why = error if isinstance(error, ValueError) else repr(error)
+        raise ValueError(f"{path} can't be loaded: {why}") from error
 
 # %% ../nbs/33_pretrained.ipynb #02a428b6
 def _card_entry(value: Any) -> str:
@@ -222,27 +182,12 @@ _card_start = re.compile(r"# [^\n]*\r?\n\r?\n\| \| \|\r?\n\|---\|---\|")
 # %% ../nbs/33_pretrained.ipynb #f54ee540
 def find_diffusion(
     model: str | Path | GaussianDiffusion,  # a name, the path of a file, or the diffusion itself
+    trust: bool = False,  # see `load_pretrained`
 ) -> GaussianDiffusion:
     "The diffusion of that name, or the one given"
     if isinstance(model, GaussianDiffusion): return model
-    if isinstance(model, (str, Path)): return load_pretrained(model)
+    if isinstance(model, (str, Path)): return load_pretrained(model, trust)
     raise ValueError(f"a model must be a name, a path or a GaussianDiffusion, not {_brief(model)}")
-
-# %% ../nbs/33_pretrained.ipynb #57d50b30
-def _describe_network(network: nn.Module) -> dict[str, Any]:
-    "The class and the options of `network`, or a `ValueError` if no file can hold them"
-    name = type(network).__name__
-    if _networks.get(name) is not type(network):
-        raise ValueError(f"the network must be a {', '.join(_networks)} to be saved, not a {name}")
-    described = network_config(network)
-    if described is None:
-        shown = _brief(network.config)
-        raise ValueError(f"the options of {name} must be plain values, not {shown}")
-    return described
-
-
-def _count_parameters(network: nn.Module) -> int:
-    return sum(p.numel() for p in network.parameters())
 
 # %% ../nbs/33_pretrained.ipynb #f7e4e18a
 def save_pretrained(
@@ -257,11 +202,9 @@ def save_pretrained(
     if not isinstance(diffusion, GaussianDiffusion):
         raise ValueError(f"diffusion must be a GaussianDiffusion, not {_brief(diffusion)}")
     path, about = _as_path("path", path), _describe(diffusion, card)
-    weights = _unwrap(diffusion._get_network()).state_dict()
-    names = {key: key.replace("_orig_mod.", "") for key in weights}  # of compiled parts
-    tensors = {f"denoise_fn.{names[key]}": _as_stored(value, dtype)
-               for key, value in weights.items()}
-    tensors["betas"] = diffusion.betas64
+    network = _unwrap(diffusion.denoise_fn)
+    tensors = _stored_tensors(network, dtype) | dict(betas=diffusion.betas64)
+    if _is_outside(about): _check_rebuilt(about, tensors, type(network))
     beside = _card_path(path)
     path = write_tensors(path, tensors, denoising_diffusion=about)
     text = _card_text(_as_utf8(path.stem), about["card"])
@@ -282,11 +225,34 @@ def _describe(diffusion: GaussianDiffusion, card: Any) -> dict[str, Any]:
     _check_data_shape(network, diffusion.data_shape)
     if not isinstance(card, (dict, type(None))):
         raise ValueError(f"card must be a dict of plain values, not {_brief(card)}")
-    card = _plain_value("card", dict(card or {}, parameters=_count_parameters(network)))
+    known = _card_network(about) | dict(parameters=_count_parameters(network))
+    card = _plain_value("card", dict(card or {}) | known)
     described = diffusion.replace(diffusion.denoise_fn)
     described.card = card
     _check_card(described)
     return about | dict(data_shape=diffusion.data_shape, prediction=diffusion.prediction, card=card)
+
+
+def _count_parameters(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def _check_rebuilt(
+    about: dict[str, Any], tensors: dict[str, Tensor], cls: type[nn.Module],
+) -> None:
+    "Raise a `ValueError` unless the options build a network with these tensors"
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"): _restore(about, tensors, cls)
+    except Exception as error:  # code outside the package may raise any
+        why = error if isinstance(error, ValueError) else repr(error)
+        raise ValueError(f"{cls.__name__}(**config) must build the network again: {why}") from error
+
+# %% ../nbs/33_pretrained.ipynb #035fdf9e
+def _stored_tensors(network: nn.Module, dtype: torch.dtype | None) -> dict[str, Tensor]:
+    "The weights of a network as a file holds them, without the names of wrapped parts"
+    weights, names = network.state_dict(), _plain_names(network)
+    return {f"denoise_fn.{names[key]}": _as_stored(_tensor(key, value), dtype)
+            for key, value in weights.items()}
 
 
 def _as_stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
@@ -301,21 +267,32 @@ def _as_stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     return stored
 
 # %% ../nbs/33_pretrained.ipynb #ebd8649d
-def _open_checkpoint(path: Path) -> GaussianDiffusion:
+def _open_checkpoint(path: Path, trust: bool = False) -> GaussianDiffusion:
     "The diffusion in a checkpoint of `train`, with the averaged weights"
     state = read_checkpoint(path)
     described, card = state.get("network") or {}, state.get("card") or {}
-    if described.get("network") not in _networks:
-        raise ValueError(f"{path} doesn't say what network it holds: use `load_checkpoint`")
+    try: outside = _is_outside(described)
+    except ValueError:
+        raise ValueError(
+            f"{path} doesn't say what network it holds: use `load_checkpoint`") from None
+    about = {**state["describes"], **described, "card": card}
+    weights = state["model"] | dict(betas=about["betas"])
+    if outside: diffusion = _restore_outside(path, about, weights, trust)
+    else: diffusion = _restore_known(path, about, weights)
+    epochs = load_checkpoint(diffusion, path)
+    known = dict(epochs=epochs, parameters=_count_parameters(diffusion))
+    diffusion.card = diffusion.card | known
+    diffusion.name = path.stem
+    return diffusion
+
+
+def _restore_known(
+    path: Path, about: dict[str, Any], weights: dict[str, Tensor],
+) -> GaussianDiffusion:
+    "`_restore` for a checkpoint with a network of the package"
     try:
-        about = dict(state["describes"], **described, card=card)
-        weights = dict(state["model"], betas=about["betas"])
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-            diffusion = _restore(about, weights)
+            return _restore(about, weights, _find_class(about, trust=False))
     except _damages as error:
         message = f"{path} is damaged, or was written by another version: {error}"
         raise ValueError(message) from error
-    epochs = load_checkpoint(diffusion, path)
-    diffusion.card = dict(card, epochs=epochs, parameters=_count_parameters(diffusion))
-    diffusion.name = path.stem
-    return diffusion

@@ -7,10 +7,10 @@ from typing import Any
 def pretrained_names() -> list[str]:
     """The names of the diffusions that come with the package"""
 
-def load_pretrained(name: str | Path) -> GaussianDiffusion:
+def load_pretrained(name: str | Path, trust: bool=False) -> GaussianDiffusion:
     """A trained diffusion from the package, from a file of `save_pretrained`, or from a checkpoint"""
 
-def find_diffusion(model: str | Path | GaussianDiffusion) -> GaussianDiffusion:
+def find_diffusion(model: str | Path | GaussianDiffusion, trust: bool=False) -> GaussianDiffusion:
     """The diffusion of that name, or the one given"""
 
 def save_pretrained(diffusion: GaussianDiffusion, path: str | Path, *, card: dict[str, Any] | None=None, dtype: torch.dtype | None=None) -> Path:
