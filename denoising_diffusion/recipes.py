@@ -22,16 +22,17 @@ from torch import Tensor
 
 from .blocks import ConditionalMLP
 from .checkpoints import network_config, plain_value, read_checkpoint
-from .checks import _brief, _whole
-from .data import load_mnist, split_validation
+from .checks import _brief, _whole, warn_user
+from .data import _mirrors, load_mnist, split_labels, split_validation
+from .datasets import _check_pair, load_data, LoadedData
 from .diffusion import GaussianDiffusion
 from .files import _as_path, _as_utf8
-from .images import images_from_folder
 from .points import make_shapes, make_spiral
 from .pretrained import load_pretrained
 from .schedules import (
     clipped_snr_weights, cosine_beta_schedule, logsnr_beta_schedule)
-from .training import History, random_flip, train
+from .fitting import random_flip
+from .training import History, train
 from .unet import UNet, UNetConditioned
 
 # %% ../nbs/34_recipes.ipynb #8b487a86
@@ -122,54 +123,113 @@ def _check_multiple(name: str, value: Any, unit: int, most: int) -> int:
 
 
 def picture_diffusion(
-    size: int = 32,  # side of the images in pixels; a multiple of 4, at most 2048
+    size: int | tuple[int, int] = 32,  # side, or (height, width): multiples of 4, at most 2048
     channels: int = 48,  # width of the U-Net; a multiple of 8, at most 1024
     prediction: str = "start",  # noise, start or v
     dropout: float = 0.0,  # about 0.1 for a long training on few images
+    *,
+    colors: int = 3,  # 1 for gray images
+    num_classes: int | None = None,  # for images with labels
 ) -> GaussianDiffusion:
-    "A diffusion of color images, with random weights"
-    size = _check_multiple("size", size, 4, 2048)
+    "A diffusion of images, with random weights"
+    sides = size if isinstance(size, (tuple, list)) else (size, size)
+    height, width = (_check_multiple("size", side, 4, 2048) for side in sides)
     channels = _check_multiple("channels", channels, 8, 1024)
-    in_patches = size >= 40 and size % 8 == 0
-    network = UNet(3, channels, 100, dropout=dropout, patch_size=2 if in_patches else 1)
-    return GaussianDiffusion(cosine_beta_schedule(100), (3, size, size), network,
+    in_patches = min(height, width) >= 40 and height % 8 == width % 8 == 0
+    options = dict(dropout=dropout, patch_size=2 if in_patches else 1)
+    if num_classes: options["num_classes"] = num_classes
+    network = (UNetConditioned if num_classes else UNet)(colors, channels, 100, **options)
+    return GaussianDiffusion(cosine_beta_schedule(100), (colors, height, width), network,
                              prediction=prediction)
 
 # %% ../nbs/34_recipes.ipynb #43c2a35c
-def _folder_recipe(
-    folder: str,  # of images, with its sub-folders
-    crop: bool = False,  # cut each image to its subject
-    finetune: str | None = None,  # a trained model to start from
-    **network: Any,  # size, channels, prediction, dropout: see `picture_diffusion`
-) -> Recipe:
-    "A U-Net for the images of a folder"
-    if finetune: diffusion = _finetuned_diffusion(finetune, **network)
-    else: diffusion = picture_diffusion(**network)
-    images = images_from_folder(folder, diffusion.data_shape[-1], crop=crop)
-    train_data, val_data = split_validation(images) if len(images) >= 20 else (images, None)
-    settings = dict(
-        num_epochs=100,
-        batch_size=32,
-        lr=2.5e-4 if finetune else 5e-4,
-        augment=random_flip,
-        checkpoint_steps=200)
-    if diffusion.prediction == "v":
+def _count_epochs(n: int, batch_size: int, num_steps: int, most: int) -> int:
+    "10 … `most` epochs, for about `num_steps` steps on n samples"
+    return max(10, min(most, round(num_steps * batch_size / n)))
+
+
+_Choice = tuple[GaussianDiffusion, dict[str, Any]]  # a diffusion, and settings of `train`
+
+
+def _choose_unet(
+    data: LoadedData, flip: bool | None, channels: int | None = None,
+    prediction: str | None = None, dropout: float = 0.0,
+) -> _Choice:
+    "A U-Net for images, wide for colors and narrow for gray"
+    n, colors, *size = data.x.shape
+    is_gray, num_classes = colors == 1, len(data.class_names or []) or None
+    width, predicted, lr, batch_size = (16, "v", 2e-3, 64) if is_gray else (48, "start", 5e-4, 32)
+    diffusion = picture_diffusion(
+        tuple(size), channels or width, prediction or predicted, dropout, colors=colors,
+        num_classes=num_classes)
+    epochs = _count_epochs(n, batch_size, 12_000, 100)
+    settings = dict(num_epochs=epochs, batch_size=batch_size, lr=lr, checkpoint_steps=200)
+    if flip is None: flip = not is_gray and not num_classes
+    if flip: settings["augment"] = random_flip
+    return diffusion, settings
+
+# %% ../nbs/34_recipes.ipynb #4bf0abb0
+def _choose_mlp(
+    data: LoadedData, flip: bool | None, channels: int | None = None,
+    prediction: str | None = None, dropout: float | None = None,
+) -> _Choice:
+    "An MLP for points"
+    for name, value in dict(flip=flip, dropout=dropout).items():
+        if value: raise ValueError(f"{name} is for images, and these data are points")
+    n, d = data.x.shape
+    num_classes = len(data.class_names or []) or None
+    width = channels or (32 if d < 4 else 64)
+    network = ConditionalMLP(40, width, d_in=d, num_classes=num_classes)
+    betas, predicted = logsnr_beta_schedule(40), prediction or "v"
+    settings = dict(_points_settings, num_epochs=_count_epochs(n, 128, 20_000, 2000))
+    return GaussianDiffusion(betas, d, network, prediction=predicted), settings
+
+# %% ../nbs/34_recipes.ipynb #fb225b51
+def _as_recipe(diffusion: GaussianDiffusion, data: LoadedData, settings: dict[str, Any]) -> Recipe:
+    "The recipe of data of your own"
+    pair = data.x if data.labels is None else (data.x, data.labels)
+    can_split = len(data.x) >= 20
+    train_data, val_data = split_validation(data.x, data.labels) if can_split else (pair, None)
+    if diffusion.prediction == "v" and data.x.ndim == 4:
         settings["time_weights"] = clipped_snr_weights(diffusion.betas64, 5.0)
-    facts: dict[str, Any] = dict(data=_describe_images(images, train_data, val_data))
-    facts["sampling"] = dict(sampler="unipc", steps=25)
-    if finetune:
-        command = diffusion.card.get("command", "an unknown command")
-        facts["started_from"] = f"{_as_utf8(Path(finetune).name)}, made by {command}"
+    num_train = len(split_labels(train_data)[0])
+    facts: dict[str, Any] = dict(data=_describe_data(data, num_train, "augment" in settings))
+    for name in ("class_names", "scale", "columns"):
+        if getattr(data, name): facts[name] = getattr(data, name)
+    if data.class_names: facts["guidance_scale"] = 2.0
+    if data.x.ndim == 4: facts["sampling"] = dict(sampler="unipc", steps=25)
     return Recipe(diffusion, train_data, val_data, settings, facts)
 
 # %% ../nbs/34_recipes.ipynb #6de14525
-def _describe_images(images: Tensor, train_data: Tensor, val_data: Tensor | None) -> str:
-    "The number of images, their size, and a hash that identifies them"
-    held_out = "" if val_data is None else f"; {len(val_data):,} others for validation"
-    size = images.shape[-1]
-    digest = sha256(images.numpy()).hexdigest()[:12]
-    return (f"{len(train_data):,} pictures, {size}×{size}, and mirrored{held_out}; "
-            f"SHA-256 of all {digest}")
+def _describe_data(data: LoadedData, num_train: int, is_mirrored: bool) -> str:
+    "The number of samples, their size, and a hash that identifies them"
+    num_val = len(data.x) - num_train
+    digest = sha256(data.x.numpy())
+    if data.labels is not None: digest.update(data.labels.numpy())
+    what = f"{num_train:,} points"
+    if data.x.ndim == 4:
+        gray, size = " gray" if data.x.shape[1] == 1 else "", "×".join(map(str, data.x.shape[2:]))
+        what = f"{num_train:,}{gray} pictures, {size}" + (", and mirrored" if is_mirrored else "")
+    held_out = f"; {num_val:,} others for validation" if num_val else ""
+    return f"{what}{held_out}; SHA-256 of all {digest.hexdigest()[:12]}"
+
+# %% ../nbs/34_recipes.ipynb #cc9be41a
+def _own_recipe(
+    source: Any,  # see `load_data`
+    size: int | tuple[int, int] | None = None,  # of images: side, or (height, width)
+    crop: bool = False,  # of a folder: cut each image to its subject
+    unlabelled: bool = False,  # leave labels out
+    flip: bool | None = None,  # mirror images at random; None: those in color without labels
+    finetune: str | None = None,  # a trained model of color images to start from
+    **network: Any,  # channels, prediction, dropout: see `picture_diffusion`
+) -> Recipe:
+    "The recipe of a U-Net for images or an MLP for points"
+    how = dict(crop=crop, unlabelled=unlabelled)
+    if finetune: return _finetune_recipe(finetune, source, size, flip, how, **network)
+    data = load_data(source, size, **how)
+    choose = _choose_mlp if data.x.ndim == 2 else _choose_unet
+    diffusion, settings = choose(data, flip, **network)
+    return _as_recipe(diffusion, data, settings)
 
 # %% ../nbs/34_recipes.ipynb #788dc830
 def _with_dropout(diffusion: GaussianDiffusion, dropout: float) -> GaussianDiffusion:
@@ -183,7 +243,7 @@ def _with_dropout(diffusion: GaussianDiffusion, dropout: float) -> GaussianDiffu
 
 def _finetuned_diffusion(
     model: str,  # a model of the package, a .safetensors file or a checkpoint
-    size: int | None = None,
+    size: int | tuple[int, int] | None = None,
     dropout: float | None = None,
     **chosen: Any,  # options of a new network; refused here, because the trained one can't change
 ) -> GaussianDiffusion:
@@ -195,10 +255,28 @@ def _finetuned_diffusion(
     shape = diffusion.data_shape
     if len(shape) != 3 or shape[0] != 3 or diffusion.num_classes:
         raise ValueError(f"finetune must be a model of color images without labels, not {model}")
-    if size not in (None, shape[-1]):
+    if _check_pair(size) not in (None, shape[1:]):
         raise ValueError(f"size must be {shape[-1]}, the size of {model}, not {size}")
     if dropout is None: return diffusion
     return _with_dropout(diffusion, dropout)
+
+# %% ../nbs/34_recipes.ipynb #15f31488
+def _finetune_recipe(
+    model: str, source: Any, size: Any, flip: bool | None, how: dict[str, bool], **chosen: Any,
+) -> Recipe:
+    "A recipe for images in color that starts from a trained model"
+    diffusion = _finetuned_diffusion(model, size, **chosen)
+    data = load_data(source, diffusion.data_shape[1:], **how)
+    if data.x.ndim == 2: raise ValueError(f"finetune is for images, and {source} holds points")
+    if data.class_names:
+        warn_user(f"the labels of {source} are left out, because {model} takes none")
+    data = LoadedData(data.x.expand(-1, 3, -1, -1).contiguous(), scale=data.scale)
+    settings = dict(num_epochs=100, batch_size=32, lr=2.5e-4, checkpoint_steps=200)
+    if flip is not False: settings["augment"] = random_flip
+    recipe = _as_recipe(diffusion, data, settings)
+    command = diffusion.card.get("command", "an unknown command")
+    recipe.facts["started_from"] = f"{_as_utf8(Path(model).name)}, made by {command}"
+    return recipe
 
 # %% ../nbs/34_recipes.ipynb #1b3242c3
 def _without_none(options: dict[str, Any]) -> dict[str, Any]:
@@ -206,22 +284,25 @@ def _without_none(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _recipe_of(data: str, options: dict[str, Any]) -> Recipe:
-    "The recipe of a name, or of a folder with options; a `ValueError` if there is neither"
-    if data in recipes:
-        if not options: return recipes[data]()
+def _recipe_of(data: Any, options: dict[str, Any]) -> Recipe:
+    "The recipe of a name, or of data with options; a `ValueError` if there is neither"
+    is_path = isinstance(data, (str, Path))
+    if is_path and str(data) in recipes:
+        if not options: return recipes[str(data)]()
         names = " and ".join(options)
-        raise ValueError(f"{names} can be chosen for a folder of images only, not for {data}")
-    if os.path.isdir(_as_path("data", data, "a folder")):
-        _check_names("option", options, _folder_options)
-        return _folder_recipe(data, **options)
-    names = ", ".join(recipes)
-    raise ValueError(f"there is no folder {data!r}, nor a recipe of that name: "
-                     f"the recipes are {names}")
+        raise ValueError(f"{names} can be chosen for data of your own only, not for {data}")
+    if is_path and not str(data): raise ValueError("data must be a name or a path, not ''")
+    is_there = not is_path or os.path.exists(_as_path("data", data, "a folder or a file"))
+    if not is_there and str(data) not in _mirrors:
+        names = ", ".join([*recipes, *_mirrors])
+        raise ValueError(f"there is no folder {str(data)!r}, nor a file or a recipe of that name: "
+                         f"the recipes are {names}")
+    _check_names("option", options, _own_options)
+    return _own_recipe(data, **options)
 
 
-_folder_options = {*signature(_folder_recipe).parameters, *signature(picture_diffusion).parameters}
-_folder_options -= {"folder", "network"}
+_own_options = {*signature(_own_recipe).parameters, *signature(_choose_unet).parameters}
+_own_options -= {"source", "network", "data"}
 _train_settings = {*signature(train).parameters} - {"diffusion", "train_data", "val_data"}
 
 
@@ -245,19 +326,18 @@ def _initial_weights(seed: int | None) -> Iterator[None]:
 
 
 def find_recipe(
-    data: str,  # a name in `recipes`, or a folder of images
+    data: Any,  # a name in `recipes`, or what `load_data` takes: a path, an array, …
     *,
     seed: int | None = None,  # of the random initial weights; None: don't seed
     # options of `train` that replace those of the recipe; a None keeps the recipe's
     settings: dict[str, Any] | None = None,
-    **options: Any,  # for a folder: crop, finetune, size, channels, prediction, dropout
+    # for own data: size, crop, unlabelled, flip, finetune, channels, prediction, dropout
+    **options: Any,
 ) -> Recipe:
-    "The recipe of that name, or the one for a folder of images"
-    if not isinstance(data, (str, Path)) or not str(data):
-        raise ValueError(f"data must be a name or a folder, not {_brief(data)}")
+    "The recipe of that name, or the one for data of your own"
     settings = {} if settings is None else settings
     _check_names("setting", settings, _train_settings)
-    with _initial_weights(seed): recipe = _recipe_of(str(data), _without_none(options))
+    with _initial_weights(seed): recipe = _recipe_of(data, _without_none(options))
     recipe.settings.update(_without_none(settings))
     recipe.diffusion.card = recipe.facts
     return recipe

@@ -22,8 +22,8 @@ class Recipe(NamedTuple):
 
 recipes: dict[str, Callable[..., Any]]
 
-def picture_diffusion(size: int=32, channels: int=48, prediction: str='start', dropout: float=0.0) -> GaussianDiffusion:
-    """A diffusion of color images, with random weights"""
+def picture_diffusion(size: int | tuple[int, int]=32, channels: int=48, prediction: str='start', dropout: float=0.0, *, colors: int=3, num_classes: int | None=None) -> GaussianDiffusion:
+    """A diffusion of images, with random weights"""
 
-def find_recipe(data: str, *, seed: int | None=None, settings: dict[str, Any] | None=None, **options: Any) -> Recipe:
-    """The recipe of that name, or the one for a folder of images"""
+def find_recipe(data: Any, *, seed: int | None=None, settings: dict[str, Any] | None=None, **options: Any) -> Recipe:
+    """The recipe of that name, or the one for data of your own"""

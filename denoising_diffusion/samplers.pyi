@@ -20,6 +20,9 @@ samplers: dict[str, _Sampler]
 def sampler_rule(name: str, eta: float | None=None) -> Callable[..., Any]:
     """The rule of the sampler `name` with this η"""
 
+def unscale(diffusion: GaussianDiffusion, x: Tensor) -> Tensor:
+    """Data in their own scale, as the card says; x itself if the card has no `scale`"""
+
 def resolve_sampling(diffusion: GaussianDiffusion, labels: Labels | None=None, *, rule: Callable[..., Any] | str | None=None, sampling_timesteps: int | Sequence[int] | None=None, eta: float | None=None, spacing: float | None=None, guidance_scale: float | None=None) -> dict[str, Any]:
     """The sampling that the model's card recommends, except for the given options"""
 
