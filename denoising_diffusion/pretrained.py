@@ -82,6 +82,12 @@ def _check_data_shape(network: Any, shape: tuple[int, ...]) -> None:
     try: _check_images(x, network.in_channels, network.side_multiple)
     except ValueError as error: raise ValueError(f"data_shape is wrong: {error}") from None
 
+
+def _card_network(about: dict[str, Any]) -> dict[str, Any]:
+    "What a card says of a network outside the package"
+    if not _is_outside(about): return {}
+    return dict(network=about["network"], network_options=about["options"])
+
 # %% ../nbs/33_pretrained.ipynb #0bfd4904
 def _check_shapes(diffusion: GaussianDiffusion, shapes: dict[str, torch.Size]) -> None:
     "Raise a `ValueError` unless these are the names and shapes of all weights"
@@ -113,12 +119,6 @@ def _restore(
     _check_card(diffusion)
     diffusion.card = diffusion.card | _card_network(about)
     return diffusion
-
-
-def _card_network(about: dict[str, Any]) -> dict[str, Any]:
-    "What a card says of a network outside the package"
-    if not _is_outside(about): return {}
-    return dict(network=about["network"], network_options=about["options"])
 
 # %% ../nbs/33_pretrained.ipynb #5c231aab
 def load_pretrained(
@@ -236,17 +236,6 @@ def _describe(diffusion: GaussianDiffusion, card: Any) -> dict[str, Any]:
 def _count_parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
-
-def _check_rebuilt(
-    about: dict[str, Any], tensors: dict[str, Tensor], cls: type[nn.Module],
-) -> None:
-    "Raise a `ValueError` unless the options build a network with these tensors"
-    try:
-        with torch.random.fork_rng(devices=[]), torch.device("cpu"): _restore(about, tensors, cls)
-    except Exception as error:  # code outside the package may raise any
-        why = error if isinstance(error, ValueError) else repr(error)
-        raise ValueError(f"{cls.__name__}(**config) must build the network again: {why}") from error
-
 # %% ../nbs/33_pretrained.ipynb #035fdf9e
 def _stored_tensors(network: nn.Module, dtype: torch.dtype | None) -> dict[str, Tensor]:
     "The weights of a network as a file holds them, without the names of wrapped parts"
@@ -265,6 +254,17 @@ def _as_stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
         largest = tensor.abs().max().item()
         raise ValueError(f"{dtype} can't hold weights up to {largest:.4g}: choose another dtype")
     return stored
+
+
+def _check_rebuilt(
+    about: dict[str, Any], tensors: dict[str, Tensor], cls: type[nn.Module],
+) -> None:
+    "Raise a `ValueError` unless the options build a network with these tensors"
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"): _restore(about, tensors, cls)
+    except Exception as error:  # code outside the package may raise any
+        why = error if isinstance(error, ValueError) else repr(error)
+        raise ValueError(f"{cls.__name__}(**config) must build the network again: {why}") from error
 
 # %% ../nbs/33_pretrained.ipynb #ebd8649d
 def _open_checkpoint(path: Path, trust: bool = False) -> GaussianDiffusion:
