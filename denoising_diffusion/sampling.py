@@ -175,12 +175,15 @@ def _distinct(wanted: Sequence[float]) -> list[int]:  # from T to 0
 def _resolve_times(
     times: int | Sequence[int] | None,  # the number of steps, or the times
     num_timesteps: int,  # T
-) -> list[int]:  # falling from T to 0
+    has_start: bool = False,  # whether x_t at the first time is given; it may then lie below T
+) -> list[int]:  # falling from T, or from a lower time, to 0
     "The even `time_grid` for a number of steps, or the given times after a check"
     if _is_single(times): return time_grid(num_timesteps, times)
     whole = _falling(times)
-    if whole and whole[0] == num_timesteps: return whole
+    earliest = 1 if has_start else num_timesteps
+    if whole and earliest <= whole[0] <= num_timesteps: return whole
     allowed = f"a number of steps, or a list that falls from {num_timesteps} to 0"
+    if not has_start: allowed += " (from a lower time, reverse_process needs its x as noise)"
     raise ValueError(f"sampling_timesteps must be {allowed}, not {_brief(times)}")
 
 # %% ../nbs/04_sampling.ipynb #ac846bb6
@@ -335,18 +338,18 @@ def reverse_process(
     sampling_timesteps: int | Sequence[int] | None = None,  # 1 … T steps, or the times; T if None
     guidance_scale: float = 1.0,  # w: 0 ignores the labels, 1 follows them, more exaggerates
     clip_denoised: bool = True,  # clamp x̂_0 to [-1, 1] at each step
-    noise: Tensor | None = None,  # (B, *data_shape) x_T; drawn if not given
+    noise: Tensor | None = None,  # (B, *data_shape) x at the first time; drawn if not given
     generator: torch.Generator | SeededNoise | None = None,  # for all random draws
     progress: bool = True,  # show a progress bar
 ) -> Iterator[Step]:
-    "Yield a `Step` at each visited time, from noise at T to data at 0"
+    "Yield a `Step` at each visited time, from noise at T, or a given x_t, to data at 0"
     shape = _sample_shape(diffusion, n_or_shape)
     denoiser = _guided_denoiser(diffusion, shape[0], labels, guidance_scale)
-    times = _resolve_times(sampling_timesteps, diffusion.num_timesteps)
+    times = _resolve_times(sampling_timesteps, diffusion.num_timesteps, noise is not None)
     rule, times = _reset(_find_rule(rule), times)
     clip_denoised, progress = _flag("clip_denoised", clip_denoised), _flag("progress", progress)
     x = _initial_noise(diffusion, shape, noise, generator)
-    evaluate = _Evaluator(_without_checks(denoiser, x, diffusion.num_timesteps))
+    evaluate = _Evaluator(_without_checks(denoiser, x, times[0]))
     predict = partial(_predict_x_start, diffusion, evaluate, clip_denoised=clip_denoised)
     move = partial(_move, diffusion, rule=rule, generator=generator)
     return _trajectory(predict, move, x, times, progress)

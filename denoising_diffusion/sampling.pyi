@@ -34,7 +34,7 @@ class SeededNoise:
         """The next noise of x's shape, dtype and device"""
 
 def reverse_process(diffusion: GaussianDiffusion, n_or_shape: int | Sequence[int], labels: Labels | None=None, *, rule: Callable[..., Any] | str=..., sampling_timesteps: int | Sequence[int] | None=None, guidance_scale: float=1.0, clip_denoised: bool=True, noise: Tensor | None=None, generator: torch.Generator | SeededNoise | None=None, progress: bool=True) -> Iterator[Step]:
-    """Yield a `Step` at each visited time, from noise at T to data at 0"""
+    """Yield a `Step` at each visited time, from noise at T, or a given x_t, to data at 0"""
 
 def final(steps: Iterator[Step]) -> Tensor:
     """The x of the last step"""
