@@ -20,7 +20,7 @@ from denoising_diffusion.checks import (
     _whole,
 )
 from .diffusion import GaussianDiffusion
-from .batches import Batches, Data
+from .batches import Batches, Data, _as_loader
 from denoising_diffusion.inputs import (
     _BatchCheck, _check_callable, _check_data, _check_diffusion, _check_loss, _check_measured,
     _make_optimizer, _positive,
@@ -97,7 +97,8 @@ def batched_loss(
     "The mean loss of `diffusion` over `data` in eval mode, with the same draws on every call"
     _check_diffusion(diffusion)
     _check_callable("loss", loss, 2)
-    seed, data = _whole("seed", seed), _check_data(diffusion, data, "data")
+    seed, data = _whole("seed", seed), _as_loader(data, batch_size)
+    data = _check_data(diffusion, data, "data")
     check = _check_measured(diffusion, data, "data")
     value = _mean_loss(diffusion, data, check, batch_size, loss=loss, seed=seed)
     return _real("the mean loss", value)

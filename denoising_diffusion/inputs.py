@@ -34,7 +34,8 @@ from denoising_diffusion.checks import (
     _whole,
 )
 from .diffusion import GaussianDiffusion
-from .data import _check_dtype, find_device, split_labels, _warn_if_positive
+from .data import (
+    _check_dtype, find_device, split_labels, _split_parts, _warn_if_positive)
 
 # %% ../nbs/24_inputs.ipynb #eee425ab
 def _check_values(x: Tensor, name: str) -> None:
@@ -68,9 +69,7 @@ def _check_held_out(low: int, high: int, count: int, num_classes: int | None, na
 # %% ../nbs/24_inputs.ipynb #08dd32f2
 def _split_data(data: Any, name: str) -> tuple[Tensor, Any]:
     "The samples as a tensor, and the labels as they were given, or None"
-    holds_parts = isinstance(data, tuple)
-    if isinstance(data, list): holds_parts = isinstance((data or [0])[0], (Tensor, np.ndarray))
-    parts = list(data) if holds_parts else [data]
+    parts = _split_parts(data)
     if len(parts) in (1, 2): return _tensor(name, parts[0]).detach(), (parts + [None])[1]
     raise ValueError(f"{name} must be a tensor, a (tensor, labels) pair or a DataLoader of these, "
                      f"not {len(parts)} parts")

@@ -28,19 +28,20 @@ from torch.utils.data import DataLoader
 from .diffusion import GaussianDiffusion
 from .guidance import randomly_set_unconditioned
 from .checks import (
-    _evaluating, _progress_bar, _real, warn_user, _weights_dtype, _whole)
+    _evaluating, _is_truth, _progress_bar, _real, warn_user, _weights_dtype, _whole)
 from .files import _locked
-from .batches import Batches
+from .batches import Batches, Data, _as_loader
 from .data import find_device
 from .inputs import (
     _BatchCheck, _check_all_labels, _check_augmented, _check_data, _check_loss, _check_measured,
     _check_options, _check_time_weights, _Generators, _make_optimizer, _to_device)
 from .fitting import _mean_loss, one_cycle
 from .integrity import _check_optimizer_fits
-from .checkpoints import (
-    EMA, _EpochState, History, check_fingerprint, _check_settings, _checkpoint_path, fingerprint,
-    _load_weights, network_config, _plain_settings, plain_value, _plain_weights, read_checkpoint,
-    _resume_path, seeded, _TrainingState, write_checkpoint)
+from denoising_diffusion.checkpoints import (
+    EMA, _EpochState, History, check_fingerprint, _check_history_path, _check_settings,
+    _checkpoint_path, fingerprint, _history_path, _load_weights, network_config, _plain_settings,
+    plain_value, _plain_weights, read_checkpoint, _resume_path, seeded, _TrainingState,
+    write_checkpoint)
 
 # %% ../nbs/31_training.ipynb #9f2f255b
 _adam = partial(torch.optim.Adam, betas=(0.9, 0.99))
@@ -54,6 +55,7 @@ class Training(_TrainingState):
         *,
         num_epochs: int,  # in the whole training, including those before a resume
         batch_size: int = 64,  # not used for a DataLoader
+        accumulate: int = 1,  # parts of a batch that go through the network one after another
         lr: float = 2e-3,  # the highest learning rate
         optimizer: Callable[..., Optimizer] = _adam,  # called as (parameters, lr=…)
         lr_schedule: Callable[[float], float] | None = one_cycle,  # 0 … 1 -> factor; None: 1
@@ -63,39 +65,40 @@ class Training(_TrainingState):
         loss: Callable[[Tensor, Tensor], Tensor] = F.mse_loss,  # (output, target) -> mean loss
         time_weights: Tensor | None = None,  # (T,) how often to draw each time; None: evenly
         augment: Callable[[Tensor], Tensor] | None = None,  # changes each batch (B, *data_shape)
+        patience: int | None = None,  # stop after so many epochs without a lower `val_loss`
         checkpoint: str | Path | None = None,  # a file, written after each epoch
         checkpoint_steps: int | None = None,  # also write it after every so many steps
         resume: bool | str | Path = False,  # True: from `checkpoint`, if it exists; or another file
         dtype: torch.dtype | None = None,  # of autocast, such as torch.bfloat16; not of the weights
         device: torch.device | str | None = None,  # None: the diffusion's GPU, else the fastest
         seed: int | None = None,  # of all draws but the initial weights; None: a random one
-        # called with (diffusion, epochs done)
-        after_epoch: Callable[[GaussianDiffusion, int], Any] | None = None,
+        after_epoch: Callable[[GaussianDiffusion, History], Any] | None = None,  # True: stop
         progress: bool = True,  # show a progress bar
     ):
         store_attr()
-        _check_options(self)
         self._set_up()
 
 # %% ../nbs/31_training.ipynb #7de77d51
 @delegates(Training)
 def train(
-    diffusion: GaussianDiffusion,  # is trained; at the end it holds the averaged weights
-    train_data: Tensor | tuple | DataLoader,  # (N, *data_shape), or with labels (N,), or a loader
-    val_data: Tensor | tuple | DataLoader | None = None,  # for `val_loss`, after each epoch
+    diffusion: GaussianDiffusion,  # is trained; at the end it has averaged weights, or the best
+    train_data: Data,  # (N, *data_shape), maybe with labels (N,), or a Dataset or loader of them
+    val_data: Data | None = None,  # for `val_loss`, after each epoch
     *,
     num_epochs: int,  # in the whole training, including those before a resume
     **kwargs: Any,
 ) -> History:
     "Train the network of `diffusion` on `train_data` (arXiv 2006.11239, algorithm 1)"
     training = Training(diffusion, num_epochs=num_epochs, **kwargs)
+    if training.patience and val_data is None:
+        raise ValueError(f"patience={training.patience} needs val_data, to measure val_loss on")
     batches = training.make_batches(train_data)
-    val_data = training.place(val_data, "val_data")
+    val_data = training.place(_as_loader(val_data, 256, name="val_data"), "val_data")
     if val_data is not None: training.val_check = _check_measured(diffusion, val_data, "val_data")
-    with training._running(len(batches), train_data, val_data):
+    with training._running(len(batches), batches.data, val_data):
         steps = dict(total=training.num_steps, initial=training.step, unit="step")
         with _progress_bar(**steps, disable=not training.progress) as bar:
-            for epoch in range(len(training.history), training.num_epochs):
+            for epoch in training._epochs_left():
                 bar.set_description(f"epoch {epoch + 1}/{training.num_epochs}")
                 start = time.perf_counter()
                 with training._seeded(epoch):
@@ -108,8 +111,13 @@ def train(
 # %% ../nbs/31_training.ipynb #c1787db2
 @patch
 def _set_up(self: Training) -> None:
-    "Move the diffusion to its device, and make the optimizer and the average"
-    if self.checkpoint is not None: self.checkpoint = _checkpoint_path(self.checkpoint)
+    "Check the options, move the diffusion to its device, make the optimizer and the average"
+    _check_options(self)
+    self.accumulate = _whole("accumulate", self.accumulate, least=1)
+    if self.patience is not None: self.patience = _whole("patience", self.patience, least=1)
+    if self.checkpoint is not None:
+        self.checkpoint = _checkpoint_path(self.checkpoint)
+        _check_history_path(_history_path(self.checkpoint))
     diffusion, own = self.diffusion, self.diffusion.device
     diffusion.to(self.device or find_device(None if own.type == "cpu" else own))
     if self.time_weights is not None:
@@ -129,11 +137,13 @@ def _averaged(self: Training) -> AbstractContextManager[None]:
     return self.ema.average_parameters() if self.ema else nullcontext()
 
 @patch
-def validate(self: Training, val_data: Tensor | tuple | DataLoader | None) -> float | None:
+def validate(self: Training, val_data: Data | None) -> float | None:
     "The loss of the averaged weights on `val_data`; None without data"
     if val_data is None: return None
     with self._averaged():
-        return _mean_loss(self.diffusion, val_data, self.val_check, loss=self.loss)
+        value = _mean_loss(self.diffusion, val_data, self.val_check, loss=self.loss)
+    self._check_finite(torch.tensor(value), "the validation loss is", steps_ago=1)
+    return value
 
 # %% ../nbs/31_training.ipynb #36f3e942
 @patch
@@ -207,8 +217,8 @@ def check_weights(self: Training) -> None:
 # %% ../nbs/31_training.ipynb #f2e48dd9
 @patch
 def backward(self: Training, x: Tensor, labels: Tensor | None) -> Tensor:
-    "Compute the gradients of a batch's mean loss, in parts if memory is short; returns the loss"
-    size = min(self.micro_batch or len(x), len(x))
+    "Compute the gradients of a batch's mean loss, in parts; returns the loss"
+    size = min(self.micro_batch or len(x), math.ceil(len(x) / self.accumulate))
     try: return self._backward_parts(x, labels, size)
     except torch.cuda.OutOfMemoryError:
         if size == 1: raise
@@ -245,7 +255,7 @@ def state_dict(self: Training) -> dict[str, Any]:
     state |= dict(settings=self.settings, describes=fingerprint(self.diffusion))
     state["network"] = network_config(self.diffusion.denoise_fn)
     state |= dict(card=plain_value(self.diffusion.card), model=_plain_weights(self.diffusion))
-    state["ema"] = self.ema.state_dict() if self.ema else None
+    state |= dict(ema=self.ema.state_dict() if self.ema else None, best=self.best)
     state |= dict(optimizer=self.opt.state_dict(), history=asdict(self.history))
     return state | dict(begun=self.epoch_state.state_dict(self.diffusion.device))
 
@@ -273,8 +283,15 @@ def load_state_dict(self: Training, state: dict[str, Any], path: str | Path) -> 
     for group, chosen in zip(self.opt.param_groups, options):
         group.update(chosen, params=group["params"])
     if self.ema: self.ema.load_state_dict(state["ema"] or EMA(self.diffusion).state_dict())
-    self.history = History(**state["history"])
     self.last_checkpoint = f"{path} (epoch {state['epoch']})"
+    self._continue_epoch(state, path)
+
+@patch
+def _continue_epoch(self: Training, state: dict[str, Any], path: str | Path) -> None:
+    self.history = History(**state["history"])
+    self.best = state.get("best") if self.patience else None
+    if self.patience and len(self.history) and not self.best:
+        warn_user(f"{path} has no weights of its best epoch: `patience` begins now")
     self.epoch_state = _EpochState(**state.get("begun") or {})
     before = self.epoch_state.of
     if before not in (None, self.num_batches):
@@ -296,8 +313,10 @@ def begin(
     state = read_checkpoint(path) if path else {"settings": {}}
     if self.seed is None:
         self.seed = _whole("seed", state["settings"].get("seed", int(torch.randint(2**31, ()))))
-    if path: self.load_state_dict(state, path)
-    if path: self.generators.warn_of_resume(path)
+    if path is None: return
+    self.load_state_dict(state, path)
+    self.generators.warn_of_resume(path)
+    self._save_history()
 
 # %% ../nbs/31_training.ipynb #288691d2
 @patch
@@ -336,10 +355,17 @@ def _save_if_due(self: Training) -> None:
 def end_epoch(self: Training, **values: float | None) -> None:
     "Add the epoch to the history, save the checkpoint, and call `after_epoch`"
     self.history.append(**values, learning_rate=self.learning_rate)
+    self._keep_best(values.get("val_loss"))
     self.save()
+    self._save_history()
     if self.after_epoch is None: return
     with self._averaged(), _evaluating(self.diffusion):
-        self.after_epoch(self.diffusion, len(self.history))
+        said = self.after_epoch(self.diffusion, self.history)
+    self.stops = _is_truth(said) and bool(said)
+
+@patch
+def _save_history(self: Training) -> None:
+    if self.checkpoint is not None: self.history.save(_history_path(self.checkpoint))
 
 # %% ../nbs/31_training.ipynb #815b32cb
 @patch
@@ -361,13 +387,15 @@ def _running(self: Training, num_batches: int, *data: Any) -> Iterator[None]:
 
 @patch
 def _finish(self: Training) -> None:
-    "Leave the averaged weights in the network, and set eval mode"
-    if self.ema and self.ema.num_updates: self.ema._copy_to(self.ema.average.values())
+    "Leave the best or the averaged weights in the network, and set eval mode"
+    if self.best: _load_weights(self.diffusion, self.best["weights"], {})
+    elif self.ema and self.ema.num_updates: self.ema._copy_to(self.ema.average.values())
     self.diffusion.eval()
 
 @patch
 def _tell_of_stop(self: Training) -> None:
     weights = "averaged weights" if self.ema else "last weights"
+    if self.best: weights = "best weights"
     with suppress(Warning):  # where warnings are errors, the error that stopped it matters more
         warn_user(f"the training stopped after step {self.step} of {self.num_steps}: the network "
                   f"has its {weights}, and diffusion.history has the losses of all full epochs")
@@ -381,10 +409,28 @@ def _seeded(self: Training, epoch: int) -> Iterator[None]:
         self.generators.seed(self.seed, epoch)
         yield
 
+# %% ../nbs/31_training.ipynb #55cd5559
+@patch
+def _keep_best(self: Training, val_loss: float | None) -> None:
+    "Keep the averaged weights of this epoch if its `val_loss` is the lowest, and `patience` is set"
+    if self.patience is None or val_loss is None: return
+    if self.best and val_loss >= self.best["val_loss"]: return
+    with self._averaged():
+        weights = {name: x.clone() for name, x in _plain_weights(self.diffusion).items()}
+    self.best = dict(epoch=len(self.history), val_loss=val_loss, weights=weights)
+
+@patch
+def _epochs_left(self: Training) -> Iterator[int]:
+    "The epochs to do, counted from 0, until `after_epoch` or `patience` ends the training"
+    while len(self.history) < self.num_epochs and not self.stops:
+        waited = len(self.history) - self.best["epoch"] if self.best else 0
+        if self.patience and waited >= self.patience: return
+        yield len(self.history)
+
 # %% ../nbs/31_training.ipynb #1f46269e
 @patch
 def place(
-    self: Training, data: Tensor | tuple | DataLoader | None, name: str,
+    self: Training, data: Data | None, name: str,
 ) -> Tensor | tuple | DataLoader | None:
     "`data`, checked; tensors go to the device if they fill less than half of its free memory"
     if data is None: return None
@@ -392,8 +438,10 @@ def place(
     return data if isinstance(data, DataLoader) else _to_device(data, self.diffusion.device)
 
 @patch
-def make_batches(self: Training, train_data: Tensor | tuple | DataLoader) -> Batches:
+def make_batches(self: Training, train_data: Data) -> Batches:
     "Batches of `train_data` on the diffusion's device: shuffled, or as a DataLoader yields them"
+    train_data = _as_loader(train_data, self.batch_size, shuffle=True, name="train_data")
+    if train_data is None: raise ValueError("train_data must be samples, not None")
     data = self.place(train_data, "train_data")
     is_new = not _check_all_labels(self.diffusion, data)
     dtype = _weights_dtype(self.diffusion.denoise_fn)
