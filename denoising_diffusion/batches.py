@@ -70,18 +70,12 @@ class Batches:
         return math.ceil(len(split_labels(self.data)[0]) / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        stored = self.data if isinstance(self.data, DataLoader) else self._look_up()
+        stored = self.data if isinstance(self.data, DataLoader) else _look_up(self)
         for batch in stored:
             if self.check: self.check(batch)
             parts = [part for part in split_labels(batch) if part is not None]
             x, *labels = (part.to(self.device or part.device) for part in parts)
             yield to_floats(x, self.dtype), *labels
-
-    def _look_up(self) -> Iterator[tuple[Tensor, ...]]:
-        x, labels = split_labels(self.data)
-        order = torch.randperm(len(x)) if self.shuffle else torch.arange(len(x))
-        for i in order.to(x.device).split(self.batch_size):
-            yield (x[i],) if labels is None else (x[i], labels[i])
 
 # %% ../nbs/27_batches.ipynb #27ba000f
 def _check_reading(dtype: Any, shuffle: Any, check: Any) -> bool:
@@ -89,3 +83,10 @@ def _check_reading(dtype: Any, shuffle: Any, check: Any) -> bool:
     _check_float_dtype(dtype)
     if check is not None: _function("check", check, "a function of a batch", 1)
     return _flag("shuffle", shuffle)
+
+def _look_up(batches: Batches) -> Iterator[tuple[Tensor, ...]]:
+    "The batches of tensors"
+    x, labels = split_labels(batches.data)
+    order = torch.randperm(len(x)) if batches.shuffle else torch.arange(len(x))
+    for i in order.to(x.device).split(batches.batch_size):
+        yield (x[i],) if labels is None else (x[i], labels[i])
