@@ -32,6 +32,7 @@ _names = {
     "frechet": "LeNet5 Reference fld report train_reference save_reference load_reference",
     "features": """Encoder train_encoder save_encoder load_encoder picture_distance nearest_images
         nearest_panel memorization_rate color_statistics color_table""",
+    "outputs": "save_samples",
     "pages": "Film",
     "films": "make_film sample_film forward_film schedule_film guidance_film ddim_film",
     "widgets": "stepper forward_stepper schedule_explorer guidance_explorer ddim_explorer",

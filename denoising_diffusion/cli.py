@@ -34,7 +34,8 @@ from .plots import save_image
 from .pretrained import _card_path, load_pretrained, save_pretrained
 from .recipes import Recipe, find_recipe, recipes
 from denoising_diffusion.outputs import (
-    _SamplingOptions, _autocast_dtype, _count, _describe, _grid, _write_samples,
+    _check_kind, _check_new, _find_target, _SamplingOptions, _Target, _autocast_dtype, _count,
+    _describe, _grid, _write_samples,
 )
 from .shell import _plain_errors, _printable
 
@@ -51,25 +52,25 @@ def ddpm_sample(
     guidance: float | None = None,  # scale; 1 is none (default: the card's; 1.5 with --autoguide)
     autoguide: str | None = None,  # a weaker model to guide by, such as pokemon_weak for pokemon
     seed: int = 0,  # the same seed gives the same samples
-    out: str = "samples.png",  # .png for the samples, .gif for an animation of all steps
+    out: str = "samples.png",  # .png, .npz, .csv (points), .gif (all steps), or a folder of images
     columns: int | None = None,  # columns in a grid of images (default: one for each label)
     bf16: bool = False,  # run the network in bfloat16, if this device is fast with it
     compile: bool = False,  # compile the network (takes a minute) and use TF32: for many samples
     device: str | None = None,  # cuda, mps or cpu (default: the fastest there is)
     quiet: bool = False,  # show no progress bar
 ) -> None:
-    "Draw samples from a trained model into an image or an animation"
-    path = _check_output(out, ".png", ".gif")
+    "Draw samples from a trained model into an image, arrays, a table, a folder or an animation"
+    target = _check_target(out)
     diffusion = load_pretrained(model).to(find_device(device))
-    _check_numbers(n, columns, seed, diffusion)
+    _check_request(n, columns, seed, diffusion, target.kind)
     chosen = _class_numbers(diffusion, labels)
     if compile: _compile_network(diffusion)
     if autoguide: diffusion, guidance = _with_autoguidance(diffusion, autoguide, guidance), None
     options = _SamplingOptions(sampler, steps, eta, spacing, guidance, bf16, seed)
     classes, columns = _cycle_classes(chosen, n), _choose_columns(columns, n, len(chosen))
-    _write_samples(diffusion, n, classes, options, path, columns, progress=not quiet)
+    _write_samples(diffusion, n, classes, options, target, columns, progress=not quiet)
     what = _count(n, "sample") + f" of {diffusion.name}" + (f", labels {labels}" if labels else "")
-    print(_printable(f"{path}: {what}, {_describe(options.record(diffusion))}"))
+    print(_printable(f"{target}: {what}, {_describe(options.record(diffusion))}"))
 
 # %% ../nbs/52_cli.ipynb #2f80d6a9
 def _absolute(path: str | Path) -> str:
@@ -102,6 +103,17 @@ def _check_output(
     except OSError as error:
         raise ValueError(f"cannot write {path}: {error.strerror or error}") from None
     return path
+
+def _check_target(out: str) -> _Target:
+    "What to write where; a `ValueError` if samples can't be written to this file or folder"
+    target = _find_target("out", out)
+    if target.kind != "a folder": return _Target(_check_output(out, target.kind), target.kind)
+    try:
+        _check_new(target.path)
+        _check_folder(target.path, may_make=False)
+    except OSError as error:
+        raise ValueError(f"cannot write {target}: {error.strerror or error}") from None
+    return target
 
 # %% ../nbs/52_cli.ipynb #fa8c8b18
 def _class_numbers(
@@ -160,15 +172,19 @@ def _with_autoguidance(
 # %% ../nbs/52_cli.ipynb #8590b107
 _most = 10**7  # samples in a command
 
-def _check_numbers(
-    n: int, columns: int | None, seed: int, diffusion: GaussianDiffusion,
+def _check_request(
+    n: int, columns: int | None, seed: int, diffusion: GaussianDiffusion, kind: str,
 ) -> None:
+    "Raise a `ValueError` if the numbers, or what is to be written, don't fit the model"
     _whole("n", n, 1, _most)
     _whole("seed", seed, least=0)
+    _check_kind(kind, diffusion.data_shape)
     if columns is None: return
     check_counts(columns=columns)
-    if len(diffusion.data_shape) == 3: return
-    raise ValueError(f"columns is for images, and {diffusion.name} draws points")
+    if len(diffusion.data_shape) != 3:
+        raise ValueError(f"columns is for images, and {diffusion.name} draws points")
+    if kind in (".png", ".gif"): return
+    raise ValueError(f"columns is for .png and .gif, not for {kind}")
 
 def _choose_columns(columns: int | None, n: int, num_labels: int) -> int | None:
     "The columns of a grid of n images; by default one for each label, if there are several"
