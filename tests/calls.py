@@ -192,7 +192,7 @@ def make_calls(folder: Path) -> dict[str, Callable[[], Call]]:
         "image_grid": (dd.image_grid, dict(images=images(), ncols=2, pad=1, scale=2)),
         "contact_sheet": (dd.contact_sheet, dict(images=images(), names=[*"abcd"], ncols=2,
                                                  scale=1)),
-        "load_pretrained": (dd.load_pretrained, dict(name="spiral")),
+        "load_pretrained": (dd.load_pretrained, dict(name="spiral", trust=False)),
         "save_pretrained": (dd.save_pretrained, dict(
             diffusion=d, path=folder/"saved.safetensors", card=dict(data="points"),
             dtype=torch.float16)),
@@ -386,7 +386,7 @@ def more_calls(folder: Path, d: Any, steps: list[Any]) -> dict[str, tuple[Any, d
                                           hold=0.5)),
         "curve": (curves.curve, dict(name="spiral", n=50)),
         "nearest_on_curve": (curves.nearest_on_curve, dict(points=points(), name="spiral")),
-        "find_diffusion": (pretrained.find_diffusion, dict(model=d)),
+        "find_diffusion": (pretrained.find_diffusion, dict(model=d, trust=False)),
         "picture_diffusion": (recipes.picture_diffusion, dict(size=8, channels=8,
                                                               prediction="start", dropout=0.1)),
         "find_recipe": (recipes.find_recipe, dict(data="spiral", seed=0, settings={})),
