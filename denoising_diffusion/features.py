@@ -93,14 +93,15 @@ class Encoder(nn.Module):
 @patch
 def features(
     self: Encoder,
-    images: Tensor,  # (N, 3, H, W), floats in [-1, 1] or bytes, H and W at least 16
+    images: Tensor,  # (N, 3 or 1, H, W), floats in [-1, 1] or bytes, H and W at least 16
 ) -> Tensor:  # (N, num_features) float64, on the CPU
     "The features of images; values outside [-1, 1] are clamped"
     return _features(self, _colored("images", images))
 
-def _colored(name: str, images: Any, least: int = 1) -> Tensor:
-    "`images` as a tensor; a `ValueError` unless they are in color, with sides from 16 on"
-    return check_images(images, name, least=least, channels=(3,), least_side=16).detach().cpu()
+def _colored(name: str, images: Any, least: int = 1) -> Tensor:  # (N, 3, H, W)
+    "Images in color or gray, as color; a `ValueError` unless their sides are from 16 on"
+    x = check_images(images, name, least=least, channels=(1, 3), least_side=16).detach().cpu()
+    return x.expand(-1, 3, -1, -1)
 
 @torch.no_grad()
 def _features(encoder: Encoder, images: Tensor) -> Tensor:
@@ -196,7 +197,7 @@ def _check_groups(groups: Any, n: int) -> Tensor:
 
 # %% ../nbs/42_features.ipynb #45bc4e77
 def train_encoder(
-    images: Tensor,  # (N, 3, H, W), bytes or floats in [-1, 1]: all, training and held out alike
+    images: Tensor,  # (N, 3 or 1, H, W), bytes or floats in [-1, 1]: all, also those held out
     *,
     groups: Tensor | None = None,  # (N,) ints, equal for images that need not be distinguished
     num_epochs: int = 24,
@@ -266,7 +267,7 @@ def _same_size(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     raise ValueError(f"both must be of one size, not {size} and {other_size}")
 
 def picture_distance(
-    images: Tensor,  # (N, 3, H, W), floats in [-1, 1] or bytes
+    images: Tensor,  # (N, 3 or 1, H, W), floats in [-1, 1] or bytes
     real: Tensor,  # (M, 3, H, W)
     encoder: str | Path | Encoder = "pokemon-1",  # a name, a file, or an `Encoder`
 ) -> float:
@@ -288,7 +289,7 @@ def _to_range(images: Tensor) -> Tensor:
     return to_floats(images, torch.float32).clamp(-1, 1)
 
 def nearest_images(
-    images: Tensor,  # (N, 3, H, W), floats in [-1, 1] or bytes
+    images: Tensor,  # (N, 3 or 1, H, W), floats in [-1, 1] or bytes
     others: Tensor,  # (M, 3, H, W), of the same size
     encoder: str | Path | Encoder = "pokemon-1",  # a name, a file, or an `Encoder`
     *,
@@ -346,7 +347,7 @@ def _share_nearer(distance: Tensor, num_held_out: int, quantile: float) -> float
     return (drawn < bound).double().mean().item()
 
 def memorization_rate(
-    samples: Tensor,  # (N, 3, H, W), floats in [-1, 1] or bytes
+    samples: Tensor,  # (N, 3 or 1, H, W), floats in [-1, 1] or bytes
     train: Tensor,  # (M, 3, H, W)
     held_out: Tensor,  # (L, 3, H, W), some hundreds, none of them in `train`
     encoder: str | Path | Encoder = "pokemon-1",  # a name, a file, or an `Encoder`
@@ -393,7 +394,7 @@ def _check_color(color: Any) -> list[float]:
 
 # %% ../nbs/42_features.ipynb #92903218
 def color_statistics(
-    images: Tensor,  # (N, 3, H, W), floats in [-1, 1] or bytes
+    images: Tensor,  # (N, 3 or 1, H, W), floats in [-1, 1] or bytes
     *,
     background: tuple[float, float, float] = (1.0, 1.0, 1.0),  # its color, in [-1, 1]
     num_hues: int = 12,
