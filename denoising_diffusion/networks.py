@@ -100,7 +100,8 @@ def _import_class(path: str) -> Any:
     module, _, name = path.partition(":")
     hint = f"install {module}, or add its folder to sys.path"
     if module == "__main__":
-        hint = f"it was made in a notebook or a script, so define or import {name} there first"
+        hint = (f"it was made in a notebook or a script, so define or import {name} there first, "
+                "or save it again from a module")
     try:
         found = import_module(module)
         for part in name.split("."): found = getattr(found, part)
