@@ -8,13 +8,14 @@ __all__ = ['seeded', 'EMA', 'History', 'plain_value', 'network_config', 'fingerp
 
 # %% ../nbs/30_checkpoints.ipynb #fa634a4c
 import json
+import math
 import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from io import BytesIO
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 from reprlib import repr as brief
 from typing import TYPE_CHECKING, Any
@@ -188,11 +189,13 @@ class History:
 
     def append(self, **values: float | None) -> None:
         "Add an epoch; a value that is None is left out"
-        lists = vars(self)
+        lists, done = vars(self), len(self)
         for name, value in values.items():
             if name not in lists:
                 raise ValueError(f"a history has {', '.join(lists)}, but not {name}")
-            if value is not None: lists[name].append(_real(name, value))
+            if value is None: continue
+            lists[name] += [math.nan] * (done - len(lists[name]))  # epochs without this value
+            lists[name].append(_real(name, value))
 
 # %% ../nbs/30_checkpoints.ipynb #8360a921
 @patch
@@ -214,6 +217,46 @@ def plot(
     ax.xaxis.get_major_locator().set_params(integer=True)
     if ax.lines: ax.legend()
     return ax
+
+# %% ../nbs/30_checkpoints.ipynb #84b32946
+@patch(as_prop=True)
+def best_epoch(self: History) -> int | None:
+    "The number of the epoch with the lowest `val_loss`, from 1 on; None if no epoch has one"
+    losses = [(loss, epoch) for epoch, loss in enumerate(self.val_loss, 1) if not math.isnan(loss)]
+    return min(losses)[1] if losses else None
+
+# %% ../nbs/30_checkpoints.ipynb #b0ed1157
+_header = "epoch,mean_batch_loss,val_loss,learning_rate,seconds"
+
+def _cell(value: float | None) -> str:
+    return "" if value is None or math.isnan(value) else str(value)
+
+@patch
+def save(
+    self: History,
+    path: str | Path,  # of a .csv file, which is replaced
+) -> None:
+    "Write a table (CSV) with a line for each epoch; a `ValueError` if it can't be written"
+    columns = [range(1, len(self) + 1), *vars(self).values()]
+    lines = [",".join(map(_cell, row)) for row in zip_longest(*columns)]
+    text = "\n".join([_header, *lines, ""])
+    write_file(path, lambda temporary: temporary.write_bytes(text.encode()))
+
+# %% ../nbs/30_checkpoints.ipynb #281daa22
+def _history_path(checkpoint: Path) -> Path:
+    return checkpoint.with_name(f"{checkpoint.stem}-history.csv")
+
+
+def _check_history_path(path: Path) -> None:
+    "Raise a `ValueError` if there is something else than a history of a training"
+    try:
+        if _file_status(path) is None: return
+        with path.open("rb") as file: start = file.read(len(_header) + 1)
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror or error}") from None
+    if start.strip() == _header.encode(): return
+    raise ValueError(f"{path} is there, and is no history of a training: name another checkpoint, "
+                     "or move this file")
 
 # %% ../nbs/30_checkpoints.ipynb #68a66a54
 @dataclass
@@ -263,6 +306,8 @@ class _TrainingState:
     base_lrs: list[float]  # of each group of `params`, before `lr_schedule`
     ema: EMA | None
     history: History
+    best: dict[str, Any] | None = None  # `epoch`, `val_loss` and `weights` of the best one
+    stops: bool = False  # whether `after_epoch` ended the training
     epoch_state: _EpochState
     num_batches: int  # in an epoch
     num_steps: int  # in the whole training
@@ -418,21 +463,30 @@ def _resume_path(
     resume: bool | str | Path,  # True: `checkpoint`, if it exists; or another file
     checkpoint: Path | None,  # that will be written
 ) -> str | Path | None:
-    "The checkpoint to resume, or None to start at the beginning; a warning if one is overwritten"
-    exists = checkpoint is not None and checkpoint.exists()
-    if resume is True: return checkpoint if exists else None
-    if exists and not resume:
-        warn_user(f"{checkpoint} exists and will be overwritten; resume=True would resume it")
-    return resume or None
+    "The checkpoint to resume, or None to begin anew; a warning if something is overwritten"
+    files = [checkpoint, _history_path(checkpoint)] if checkpoint else []
+    there = [path for path in files if path.exists()]
+    is_checkpoint = checkpoint in there
+    if resume is True and is_checkpoint: return checkpoint
+    if not isinstance(resume, bool): return resume
+    hint = "; resume=True would resume it" if is_checkpoint else ""
+    if there: warn_user(f"{there[0]} exists and will be overwritten{hint}")
+    return None
 
 # %% ../nbs/30_checkpoints.ipynb #897a1cb1
+def _chosen_weights(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    "The weights in a checkpoint to sample with, and an average of some of them"
+    if state.get("best"): return state["best"]["weights"], {}
+    return state["model"], (state["ema"] or {}).get("average", {})
+
+
 def load_checkpoint(
     diffusion: GaussianDiffusion,  # with the same network and schedule as in training
     path: str | Path,
 ) -> int:  # how many epochs it was trained for
-    "Load the weights of a checkpoint into `diffusion` for sampling; averaged ones, if any"
+    "Load the weights of a checkpoint for sampling: the best ones or the averaged ones, if any"
     state = read_checkpoint(path)
     check_fingerprint(state, diffusion, path)
-    _load_weights(diffusion, state["model"], (state["ema"] or {}).get("average", {}))
+    _load_weights(diffusion, *_chosen_weights(state))
     diffusion.eval()
     return state["epoch"]

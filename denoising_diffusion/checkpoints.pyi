@@ -61,6 +61,13 @@ class History:
     def plot(self, ax: Axes | None=None) -> Axes:
         """Plot the losses over the epochs"""
 
+    @property
+    def best_epoch(self) -> int | None:
+        """The number of the epoch with the lowest `val_loss`, from 1 on; None if no epoch has one"""
+
+    def save(self, path: str | Path) -> None:
+        """Write a table (CSV) with a line for each epoch; a `ValueError` if it can't be written"""
+
 @dataclass
 class _EpochState:
     """How far an epoch has come; empty between epochs"""
@@ -90,6 +97,8 @@ class _TrainingState:
     base_lrs: list[float]
     ema: EMA | None
     history: History
+    best: dict[str, Any] | None = None
+    stops: bool = False
     epoch_state: _EpochState
     num_batches: int
     num_steps: int
@@ -116,4 +125,4 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """The state in a checkpoint of `train`; a `ValueError` if the file isn't one"""
 
 def load_checkpoint(diffusion: GaussianDiffusion, path: str | Path) -> int:
-    """Load the weights of a checkpoint into `diffusion` for sampling; averaged ones, if any"""
+    """Load the weights of a checkpoint for sampling: the best ones or the averaged ones, if any"""

@@ -9,6 +9,7 @@ __all__ = ['ddpm_sample', 'ddpm_train']
 import contextlib
 import os
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -20,22 +21,26 @@ import torch
 from torch import Tensor
 
 # %% ../nbs/52_cli.ipynb #0d6fb8a3
-from .checks import _brief, _whole, check_counts, warn_user
+from denoising_diffusion.checks import (
+    _brief, _check_finite, _real, _whole, check_counts, warn_user,
+)
 from .diffusion import GaussianDiffusion
 from .guidance import _check_scale, autoguide, cycle_labels
-from .samplers import sample
+from .sampling import SeededNoise, final, reverse_process
 from denoising_diffusion.files import (
     _as_path, _file_status, _locked, _plain_value, _remove_leftovers,
 )
-from .data import find_device
+from .data import find_device, split_labels
+from .images import _check_fit, _read_fitted, _to_gray
 from .checkpoints import _checkpoint_path, History
 from .training import train
 from .plots import save_image
 from .pretrained import _card_path, load_pretrained, save_pretrained
 from .recipes import Recipe, find_recipe, recipes
+from .watching import EpochLines, TensorBoardWriter, training_hint
 from denoising_diffusion.outputs import (
-    _check_kind, _check_new, _find_target, _SamplingOptions, _Target, _autocast_dtype, _count,
-    _describe, _grid, _write_samples,
+    _autocast_dtype, _check_kind, _check_new, _count, _describe, _Edit, _find_target, _grid,
+    _SamplingOptions, _Target, _write_samples,
 )
 from .shell import _plain_errors, _printable
 
@@ -51,25 +56,32 @@ def ddpm_sample(
     spacing: float | None = None,  # of the steps, above 0; 1 is even (default: the card's)
     guidance: float | None = None,  # scale; 1 is none (default: the card's; 1.5 with --autoguide)
     autoguide: str | None = None,  # a weaker model to guide by, such as pokemon_weak for pokemon
+    start: str | None = None,  # an image to change, instead of drawing from noise alone
+    strength: float | None = None,  # with --start: 0 keeps it, 1 draws a new one (default: 0.6)
+    mask: str | None = None,  # with --start: an image, whose white part is drawn (inpainting)
     seed: int = 0,  # the same seed gives the same samples
     out: str = "samples.png",  # .png, .npz, .csv (points), .gif (all steps), or a folder of images
     columns: int | None = None,  # columns in a grid of images (default: one for each label)
     bf16: bool = False,  # run the network in bfloat16, if this device is fast with it
     compile: bool = False,  # compile the network (takes a minute) and use TF32: for many samples
+    trust: bool = False,  # import the network of a model that names a class of your own
     device: str | None = None,  # cuda, mps or cpu (default: the fastest there is)
     quiet: bool = False,  # show no progress bar
 ) -> None:
     "Draw samples from a trained model into an image, arrays, a table, a folder or an animation"
     target = _check_target(out)
-    diffusion = load_pretrained(model).to(find_device(device))
+    diffusion = _load_model(model, trust).to(find_device(device))
     _check_request(n, columns, seed, diffusion, target.kind)
     chosen = _class_numbers(diffusion, labels)
+    edit = _read_edit(diffusion, start, strength, mask)
     if compile: _compile_network(diffusion)
-    if autoguide: diffusion, guidance = _with_autoguidance(diffusion, autoguide, guidance), None
-    options = _SamplingOptions(sampler, steps, eta, spacing, guidance, bf16, seed)
+    if autoguide:
+        weak = _load_model(autoguide, trust)
+        diffusion, guidance = _with_autoguidance(diffusion, weak, guidance), None
+    options = _SamplingOptions(sampler, steps, eta, spacing, guidance, bf16, seed, edit)
     classes, columns = _cycle_classes(chosen, n), _choose_columns(columns, n, len(chosen))
     _write_samples(diffusion, n, classes, options, target, columns, progress=not quiet)
-    what = _count(n, "sample") + f" of {diffusion.name}" + (f", labels {labels}" if labels else "")
+    what = _describe_samples(diffusion, n, labels, start, edit)
     print(_printable(f"{target}: {what}, {_describe(options.record(diffusion))}"))
 
 # %% ../nbs/52_cli.ipynb #2f80d6a9
@@ -115,6 +127,13 @@ def _check_target(out: str) -> _Target:
         raise ValueError(f"cannot write {target}: {error.strerror or error}") from None
     return target
 
+# %% ../nbs/52_cli.ipynb #d28fdc70
+def _load_model(model: str, trust: bool = False) -> GaussianDiffusion:
+    "`load_pretrained`; with `trust`, also modules of the current folder are found"
+    here = os.getcwd()
+    if trust and here not in sys.path: sys.path.append(here)  # at the end, so that none is hidden
+    return load_pretrained(model, trust=trust)
+
 # %% ../nbs/52_cli.ipynb #fa8c8b18
 def _class_numbers(
     diffusion: GaussianDiffusion,
@@ -132,6 +151,42 @@ def _class_numbers(
 def _cycle_classes(numbers: list[int], n: int) -> Tensor | None:  # LongTensor (n,)
     labels = cycle_labels(numbers, n)
     return None if labels is None else torch.tensor(labels)
+
+# %% ../nbs/52_cli.ipynb #3b235769
+def _read_image(name: str, file: str, size: tuple[int, ...]) -> Tensor:  # (1, 3, H, W) bytes
+    "An image file at a size (H, W); a `ValueError` that names the option if it can't be read"
+    path = _as_path(name, file)
+    there = os.path.isfile(path)
+    found = _read_fitted(path, *_check_fit(size, "white", False, 0.0)) if there else "no such file"
+    if isinstance(found, str):
+        raise ValueError(f"{name} must be the path of an image, not {_brief(file)}: {found}")
+    return torch.from_numpy(found).permute(2, 0, 1)[None]
+
+def _read_edit(
+    diffusion: GaussianDiffusion, start: str | None, strength: float | None, mask: str | None,
+) -> _Edit | None:
+    "The image to begin with; a `ValueError` if the options don't fit one another or the model"
+    if start is None:
+        for name, value in dict(strength=strength, mask=mask).items():
+            if value is not None: raise ValueError(f"{name} needs --start, an image to change")
+        return None
+    if len(diffusion.data_shape) != 3:
+        raise ValueError(f"start is for images, and {diffusion.name} draws points")
+    if strength is None: strength = 0.6 if mask is None else 1.0
+    channels, *size = diffusion.data_shape
+    image = _read_image("start", start, size)
+    if channels == 1: image = _to_gray(image)
+    drawn = None if mask is None else _to_gray(_read_image("mask", mask, size))[0] >= 128
+    return _Edit(image[0], _real("strength", strength, 0, 1), drawn)
+
+def _describe_samples(
+    diffusion: GaussianDiffusion, n: int, labels: str | None, start: str | None, edit: _Edit | None,
+) -> str:
+    "What a command has drawn, such as 9 samples of numbers, from seven.png, strength 0.6"
+    words = [f"{_count(n, 'sample')} of {diffusion.name}"]
+    if labels: words.append(f"labels {labels}")
+    if edit: words.append(f"from {start}, strength {edit.strength:g}")
+    return ", ".join(words)
 
 # %% ../nbs/52_cli.ipynb #543c1b08
 def _has_compiler() -> bool:
@@ -153,17 +208,17 @@ def _compile_network(diffusion: GaussianDiffusion) -> None:
 # %% ../nbs/52_cli.ipynb #35e24a3f
 def _with_autoguidance(
     diffusion: GaussianDiffusion,  # without labels
-    weak: str,  # a model of the package or a file, of the same data shape, prediction and times
+    guide: GaussianDiffusion,  # a weaker one, of the same data shape, prediction and times
     scale: float | None = None,  # 1 is none; 1.5 if not given
 ) -> GaussianDiffusion:
-    "`diffusion` under autoguidance by `weak`, at the times t ≥ 0.3 T"
-    guide = load_pretrained(weak).to(diffusion.device)
+    "`diffusion` under autoguidance by `guide`, at the times t ≥ 0.3 T"
     names = "data_shape", "prediction", "num_timesteps", "num_classes"
     differ = [name for name in names if getattr(guide, name) != getattr(diffusion, name)]
     if differ or diffusion.num_classes:
-        raise ValueError(f"{weak} can't guide {diffusion.name}: "
+        raise ValueError(f"{guide.name} can't guide {diffusion.name}: "
                          "both must draw the same, and without labels")
     scale = _check_scale("guidance", 1.5 if scale is None else scale)
+    guide = guide.to(diffusion.device)
     since = round(0.3 * diffusion.num_timesteps)
     guided = diffusion.replace(autoguide(diffusion.denoise_fn, guide.denoise_fn, scale, since))
     guided.name = f"{diffusion.name} guided by {guide.name}, scale {scale:g}"
@@ -194,34 +249,59 @@ def _choose_columns(columns: int | None, n: int, num_labels: int) -> int | None:
 # %% ../nbs/52_cli.ipynb #c17f0e62
 @_plain_errors
 def ddpm_train(
-    data: str,  # a recipe (spiral, shapes, numbers, numbers_guided, …), or a folder of images
+    data: str,  # a recipe (spiral, numbers, …), mnist, a folder, .npz, .npy, IDX or .csv: see below
     out: str | None = None,  # the .safetensors file to write (default: runs/NAME.safetensors)
-    epochs: int | None = None,  # passes through the data (default: the recipe's; 100 for a folder)
+    epochs: int | None = None,  # passes through the data (default: the recipe's; up to 100)
     batch: int | None = None,  # samples in a batch (default: the recipe's)
     lr: float | None = None,  # the highest learning rate (default: the recipe's)
-    size: int | None = None,  # for a folder: side of the images, a multiple of 4 (default: 32)
-    channels: int | None = None,  # for a folder: width of the U-Net, a multiple of 8 (default: 48)
-    prediction: str | None = None,  # for a folder: noise, start or v (default: start)
-    dropout: float | None = None,  # for a folder: 0.1 or so for long trainings (default: 0)
+    size: str | None = None,  # of own images: 32, or height x width as 32x48 (default: own, or 32)
+    channels: int | None = None,  # for own data: width of the network (default: 48; 16 for gray)
+    prediction: str | None = None,  # for own data: noise, start or v (default: start; v for gray)
+    dropout: float | None = None,  # for own images: 0.1 or so for long trainings (default: 0)
     crop: bool = False,  # for a folder: cut each image to what stands out from its background
-    finetune: str | None = None,  # for a folder: a model of color images to start from, as pokemon
+    unlabelled: bool = False,  # for own data: leave labels out
+    flip: bool = False,  # mirror images at random, also those in gray or with labels
+    no_flip: bool = False,  # mirror no images
+    finetune: str | None = None,  # a model of color images to start from, such as pokemon
+    patience: int | None = None,  # stop after so many epochs without a lower validation loss
+    accumulate: int | None = None,  # compute a batch in so many parts, to save memory
     seed: int = 0,  # of the first weights and of all that is random in training
     bf16: bool = False,  # run the network in bfloat16, if this device is fast with it
     compile: bool = False,  # compile the network (takes a minute) and use TF32: for long trainings
+    tensorboard: bool = False,  # also write the losses for TensorBoard, into runs/NAME-tensorboard
     device: str | None = None,  # cuda, mps or cpu (default: the fastest there is)
-    quiet: bool = False,  # show no progress bar
+    quiet: bool = False,  # show no progress bar, and no losses
 ) -> None:
     "Train a diffusion model; run the same command again to resume a training that was stopped"
     _whole("seed", seed, least=0)
     where = find_device(device)
-    network = dict(size=size, channels=channels, prediction=prediction, dropout=dropout,
-                   crop=crop or None, finetune=finetune)
-    settings = dict(num_epochs=epochs, batch_size=batch, lr=lr, dtype=_autocast_dtype(bf16, where))
+    own = dict(size=size, channels=channels, prediction=prediction, dropout=dropout,
+               crop=crop or None, unlabelled=unlabelled or None, finetune=finetune)
+    settings = dict(num_epochs=epochs, batch_size=batch, lr=lr, patience=patience,
+                    accumulate=accumulate, dtype=_autocast_dtype(bf16, where))
     path = _output_path(data, out)
-    recipe = _find_recipe(data, quiet, seed=seed, settings=settings, **network)
-    options = dict(epochs=epochs, batch=batch, lr=lr, **network, bf16="dtype" in recipe.settings,
+    chosen = own | dict(size=_read_size(size), flip=_choose_flip(flip, no_flip))
+    recipe = _find_recipe(data, quiet, seed=seed, settings=settings, **chosen)
+    options = dict(epochs=epochs, batch=batch, lr=lr, **own, flip=flip, no_flip=no_flip,
+                   patience=patience, accumulate=accumulate, bf16="dtype" in recipe.settings,
                    compile=compile)
-    print(_printable(_train_recipe(recipe, path, data, seed, options, where, progress=not quiet)))
+    watch = _watch(recipe, path, tensorboard, quiet)
+    done = _train_recipe(recipe, path, data, seed, options, where, not quiet, watch)
+    print(_printable(done))
+
+# %% ../nbs/52_cli.ipynb #f03c65b6
+def _read_size(size: str | int | None) -> int | tuple[int, ...] | None:
+    "32 as a number, and 32x48 as (height, width)"
+    if not isinstance(size, str): return size
+    sides = size.lower().replace("×", "x").split("x")
+    if len(sides) > 2 or not all(side.strip().isdecimal() for side in sides):
+        raise ValueError(f"size must be a number, or height x width such as 32x48, not {size!r}")
+    return int(size) if len(sides) == 1 else tuple(map(int, sides))
+
+def _choose_flip(flip: bool, no_flip: bool) -> bool | None:
+    "Whether to mirror images; None: as the recipe does"
+    if flip and no_flip: raise ValueError("flip and no_flip can't both be given")
+    return True if flip else False if no_flip else None
 
 # %% ../nbs/52_cli.ipynb #4d019eab
 @contextlib.contextmanager
@@ -234,11 +314,17 @@ def _quiet_downloads(quiet: bool) -> Iterator[None]:
     finally: logger.disabled = before
 
 def _find_recipe(data: str, quiet: bool, **options: Any) -> Recipe:
-    "`find_recipe`; unless `quiet`, a warning if there are too few images to hold some out"
+    "`find_recipe`; unless `quiet`, says what the data are, and warns if they are few"
     with _quiet_downloads(quiet): recipe = find_recipe(data, **options)
-    if data not in recipes and recipe.val_data is None and not quiet:
-        warn_user("20 images or more are needed to hold a tenth of them out for validation, and "
-                  f"here are {len(recipe.train_data)}: no validation loss is computed")
+    if data in recipes or quiet: return recipe
+    names = recipe.facts.get("class_names") or []
+    shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+    classes = f"; {len(names)} classes: {shown}" if names else "; no labels"
+    print(_printable(f"{data}: {recipe.facts['data'].partition('; SHA')[0]}{classes}"))
+    if recipe.val_data is None:
+        warn_user("20 samples or more are needed to hold a tenth of them out for validation, and "
+                  f"here are {len(split_labels(recipe.train_data)[0])}: no validation loss is "
+                  "computed")
     return recipe
 
 # %% ../nbs/52_cli.ipynb #08b65760
@@ -249,33 +335,75 @@ def _is_inside(path: Path, folder: Path) -> bool:
     inner, outer = (os.path.realpath(each) for each in (path, folder) if _absolute(each))
     return Path(inner).is_relative_to(outer)
 
+def _name_of(data: str) -> str:
+    "The name of a folder, or of a file without its endings"
+    path = Path(_absolute(data))
+    if not os.path.isfile(path): return path.name
+    return path.name.removesuffix(".gz").removesuffix(path.suffix) or path.name
+
 def _output_path(
-    data: str,  # a recipe's name, or a folder of images
+    data: str,  # a recipe's name, a folder or a file
     out: str | None,  # None for runs/NAME.safetensors
 ) -> Path:
     "The file for the weights; a `ValueError` if it, or what lies beside it, can't be written"
-    out = out or f"runs/{Path(_absolute(data)).name}.safetensors"
+    out = out or f"runs/{_name_of(data)}.safetensors"
     path = _check_output(out, ".safetensors", may_make=True)
     for suffix in (".md", ".pt"):
         _check_output(str(path.with_suffix(suffix)), suffix, may_make=True)
     folder = _progress_folder(path)
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise ValueError(f"{folder} must be a folder, for the images drawn in training")
-    if data not in recipes and _is_inside(path, _as_path("data", data, "a folder")):
+    if data not in recipes and _is_inside(path, _as_path("data", data, "a folder or a file")):
         raise ValueError(f"{path} would lie in {data}, and the images drawn in training with it: "
                          "name another --out")
     return path
 
 # %% ../nbs/52_cli.ipynb #bbd76123
-def _save_progress_grid(diffusion: GaussianDiffusion, epoch: int, folder: Path) -> Path | None:
+def _save_progress_grid(
+    diffusion: GaussianDiffusion, history: History, folder: Path,
+) -> Path | None:
     "Write sixteen samples in 20 steps, from the same noise each time; None for points"
     if len(diffusion.data_shape) != 3: return None
-    try: x = sample(diffusion, 16, rule="unipc", sampling_timesteps=20, progress=False)
+    labels = cycle_labels(_class_numbers(diffusion, None), 16)
+    how = dict(rule="unipc", sampling_timesteps=min(20, diffusion.num_timesteps), progress=False)
+    noise = SeededNoise(0)
+    try:
+        x = final(reverse_process(diffusion, 16, labels, generator=noise, **how))
+        _check_finite("samples", x)
     except ValueError:
-        raise FloatingPointError(f"the samples after epoch {epoch} are not finite: "
+        raise FloatingPointError(f"the samples after epoch {len(history)} are not finite: "
                                  "start again with a smaller --lr") from None
     with contextlib.suppress(OSError): folder.mkdir(parents=True, exist_ok=True)
-    return save_image(_grid(x, 4), folder/f"{epoch:04}.png")
+    return save_image(_grid(x, 4), folder/f"{len(history):04}.png")
+
+# %% ../nbs/52_cli.ipynb #b8972c10
+def _print_hint(diffusion: GaussianDiffusion, history: History, seen: set[str]) -> None:
+    "Print what the losses suggest, once"
+    hint = training_hint(history)
+    kind = (hint or "").partition(":")[0]
+    if hint and kind not in seen: print(f"hint: {hint}")
+    seen.add(kind)
+
+def _count_between(recipe: Recipe) -> int:
+    "How many epochs have about a hundred steps; at least 1"
+    n = len(split_labels(recipe.train_data)[0])
+    return max(1, round(100 * recipe.settings["batch_size"] / n))
+
+def _watch(
+    recipe: Recipe, path: Path, tensorboard: bool, quiet: bool,
+) -> Callable[[GaussianDiffusion, History], None]:
+    "A function that does after each epoch all that is asked for"
+    num_epochs, every = recipe.settings["num_epochs"], _count_between(recipe)
+    def draw(diffusion: GaussianDiffusion, history: History) -> None:
+        if len(history) % every and len(history) < num_epochs: return
+        _save_progress_grid(diffusion, history, _progress_folder(path))
+    tasks: list[Callable[..., Any]] = [draw]
+    if not quiet:
+        tasks += [EpochLines(num_epochs), partial(_print_hint, seen=set())]
+    if tensorboard: tasks.append(TensorBoardWriter(path.with_name(f"{path.stem}-tensorboard")))
+    def after_epoch(diffusion: GaussianDiffusion, history: History) -> None:
+        for task in tasks: task(diffusion, history)
+    return after_epoch
 
 # %% ../nbs/52_cli.ipynb #b6d482d6
 @contextlib.contextmanager
@@ -285,11 +413,8 @@ def _says_how_to_restart(checkpoint: Path) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "the training stopped after step")
             yield
-    except (FloatingPointError, ValueError) as error:
-        is_loss = str(error).startswith(("val_loss must be", "the mean loss must be"))
-        if not (is_loss or isinstance(error, FloatingPointError)): raise
-        why = "the validation loss is not finite: start again with a smaller lr"
-        if isinstance(error, FloatingPointError): why = str(error).rstrip(".")
+    except FloatingPointError as error:
+        why = str(error).rstrip(".")
         if checkpoint.exists(): why += f"; then remove {checkpoint} first, or name another --out"
         raise FloatingPointError(why) from None
 
@@ -302,20 +427,21 @@ def _train_recipe(
     options: dict[str, Any],  # of the command, for the card
     device: torch.device,
     progress: bool,
+    after_epoch: Callable[[GaussianDiffusion, History], Any] | None = None,
 ) -> Path:
     "Train, or resume a training; write the weights with their card"
     _card_path(path)  # before hours of training: is another text there?
     checkpoint = _checkpoint_path(path.with_suffix(".pt"))  # which makes the folder
-    folder = _progress_folder(path)
     recipe.refuse_other_run(checkpoint, seed)
     if options["compile"]: _compile_network(recipe.diffusion.to(device))
     run = dict(checkpoint=checkpoint, resume=True, seed=seed, device=device)
-    shown = dict(after_epoch=partial(_save_progress_grid, folder=folder), progress=progress)
+    shown = dict(after_epoch=after_epoch, progress=progress)
     parts = recipe.train_data, recipe.val_data
     _plain_value("card", recipe.card(History(mean_batch_loss=[0.0]), data, seed, **options))
     with _locked(path):  # no other process writes these files
         _remove_leftovers(path.with_suffix(".md"))
-        for leftover in folder.glob(".part-*"): leftover.unlink(missing_ok=True)
+        leftovers = _progress_folder(path).glob(".part-*")
+        for leftover in leftovers: leftover.unlink(missing_ok=True)
         with _says_how_to_restart(checkpoint):
             history = train(recipe.diffusion, *parts, **run, **shown, **recipe.settings)
         card = recipe.card(history, data, seed, **options)

@@ -26,7 +26,7 @@ from .plots import (_by_color, _colors, _gray, _ink, _line, _plot_dots, _scatter
     _to_image, image_grid, new_figure)
 from .pages import Film, _to_png
 from .films import (_choose_labels, _describe_process, _describe_steps,
-    _find_model, _run, _sample_count, _side_by_side)
+    _find_model, _plain, _run, _sample_count, _side_by_side)
 
 # %% ../nbs/54_fields.ipynb #54000011
 def _check_inside(name: str, points: Tensor, most: int = 100_000) -> Tensor:
@@ -83,7 +83,7 @@ def _find_plane(
     scale = resolve_sampling(diffusion, number, guidance_scale=guidance_scale)["guidance_scale"]
     if data is not None: known = _check_inside("data", _points("data", data))
     if known is None:
-        known = sample(diffusion, 1000, number, guidance_scale=scale, seed=seed, progress=False)
+        known = sample(diffusion, 1000, number, guidance_scale=scale, seed=seed, **_plain)
     return _Plane(diffusion, number, scale, known.float())
 
 # %% ../nbs/54_fields.ipynb #54000016
@@ -410,16 +410,16 @@ def _record(
     _run(diffusion, n, labels, self.seed, _choose_process(diffusion, labels, self.sampling))
     t = _middle_time(diffusion, self.t) if is_plane else 0
     if not is_due: return None
-    samples = sample(diffusion, n, labels, **self.sampling, seed=self.seed, progress=False)
+    samples = sample(diffusion, n, labels, **self.sampling, seed=self.seed, **_plain)
     made = _Recorded(getattr(diffusion.history, "mean_batch_loss", [None])[-1], samples, labels)
     if not is_plane: return made
     return made._replace(arrows=_find_near(diffusion, 0 if diffusion.num_classes else None, 1.0, t))
 
 # %% ../nbs/54_fields.ipynb #7bc57766
 @patch
-def __call__(self: TrainingRecorder, diffusion: GaussianDiffusion, epoch: int) -> None:
+def __call__(self: TrainingRecorder, diffusion: GaussianDiffusion, history: Any) -> None:
     "Record an epoch, if it is due; another model, or an epoch that isn't later, begins anew"
-    epoch = _whole("epoch", epoch, 1)
+    epoch = _whole("epochs in history", len(getattr(history, "mean_batch_loss", ())), 1)
     _check_diffusion(diffusion)
     frame = self._record(diffusion, _is_due(epoch, self.epochs))
     model, last = self.last or (diffusion, 0)
@@ -487,10 +487,10 @@ def tilt_film(
     seed, n = _whole("seed", seed, 0), _whole("n", n, 1, 5000)
     strengths = [_check_scale("scales", w) for w in _listed("scales", scales)]
     if not strengths: raise ValueError("scales must hold at least one guidance scale")
-    everything = sample(diffusion, 900, _choose_labels(diffusion, -1, 900), progress=False)
+    everything = sample(diffusion, 900, _choose_labels(diffusion, -1, 900), **_plain)
     fade = _fade_near(diffusion, everything, t)
     def draw(w: float) -> bytes:
-        samples = sample(diffusion, n, number, guidance_scale=w, seed=seed, progress=False)
+        samples = sample(diffusion, n, number, guidance_scale=w, seed=seed, **_plain)
         fields = {_silver: _find_near(diffusion, number, 0.0, t),
                   _blue: _find_near(diffusion, number, w, t)}
         return _beside(samples, None, None, fields, fade)

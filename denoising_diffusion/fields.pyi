@@ -36,7 +36,7 @@ class TrainingRecorder:
     def __init__(self, epochs: Iterable[int] | None=None, *, label: int | str=-1, n: int | None=None, t: int | None=None, seed: int=0, **sampling: Any) -> None:
         ...
 
-    def __call__(self, diffusion: GaussianDiffusion, epoch: int) -> None:
+    def __call__(self, diffusion: GaussianDiffusion, history: Any) -> None:
         """Record an epoch, if it is due; another model, or an epoch that isn't later, begins anew"""
 
     def film(self, data: Tensor | None=None) -> Film:

@@ -6,6 +6,7 @@
 __all__ = []
 
 # %% ../nbs/29_integrity.ipynb #dc8c9bb5
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from io import BytesIO
@@ -286,7 +287,9 @@ def _check_history(history: Any, epoch: int) -> None:
     for name, values in history.items():
         where = f"history[{name!r}]"
         _need(isinstance(values, list), where, "a list", values)
-        for value in values: _real(f"each number of its entry {where}", value)
+        for value in values:
+            is_gap = name == "val_loss" and isinstance(value, float) and math.isnan(value)
+            if not is_gap: _real(f"each number of its entry {where}", value)
         fits = len(values) == epoch or (name == "val_loss" and len(values) < epoch)
         _need(fits, where, f"a list of {epoch} numbers, as many as epochs", values)
 
@@ -358,6 +361,23 @@ def _check_network(described: dict[str, Any] | None) -> None:
     _need(isinstance(name, str), "network['network']", "the name of a class", name)
     _need(isinstance(options, dict), "network['options']", "a dict", options)
 
+# %% ../nbs/29_integrity.ipynb #3d42274a
+def _check_weights(entry: str, weights: Any, shapes: dict[str, list[int]]) -> None:
+    "Raise a `ValueError` unless these are tensors of all these names and shapes"
+    _check_tensors(entry, weights, shapes)
+    missing = [name for name in shapes if name not in weights]
+    _need(not missing, entry, "all weights", f"without {missing[:1]}")
+
+
+def _check_best(best: Any, shapes: dict[str, list[int]], epoch: int) -> None:
+    "Raise a `ValueError` unless this is None, or the weights of one of the first epochs"
+    if best is None: return
+    is_whole = isinstance(best, dict) and set(best) == {"epoch", "val_loss", "weights"}
+    _need(is_whole, "best", "None or a dict of epoch, val_loss and weights", best)
+    _whole("its entry best['epoch']", best["epoch"], 1, epoch)
+    _real("its entry best['val_loss']", best["val_loss"])
+    _check_weights("best['weights']", best["weights"], shapes)
+
 # %% ../nbs/29_integrity.ipynb #7ba45766
 def _check_state(state: Any) -> None:
     "Raise a `ValueError` that names the first wrong entry of a checkpoint"
@@ -366,14 +386,13 @@ def _check_state(state: Any) -> None:
         raise ValueError("it has no format 1, or lacks some of the entries")
     _check_amount(state)
     shapes = _check_describes(state["describes"])
-    _check_tensors("model", state["model"], shapes)
-    missing = [name for name in shapes if name not in state["model"]]
-    _need(not missing, "model", "all weights", f"without {missing[:1]}")
+    _check_weights("model", state["model"], shapes)
     if state["ema"] is not None: _check_average(state["ema"], shapes)
     _check_optimizer(state["optimizer"], state["ema"])
     epoch = _whole("its entry epoch", state["epoch"], least=0)
     _whole("its entry step", state.get("step", 0), least=0)
     _check_history(state["history"], epoch)
+    _check_best(state.get("best"), shapes, epoch)
     _check_begun({} if state.get("begun") is None else state["begun"])
     _check_network(state.get("network"))
     _check_plain("settings", state["settings"])

@@ -88,7 +88,8 @@ def test_half_written_checkpoint_is_ignored(tmp_path, whole):
     temporary.with_name(left).write_bytes(half[: len(half) // 2])
     resumed = run(checkpoint, out)
     torch.testing.assert_close(resumed["weights"], whole["weights"], rtol=0, atol=0)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.pt", "out.pt"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "checkpoint-history.csv", "checkpoint.pt", "out.pt"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the trainings are forked")

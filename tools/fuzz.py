@@ -458,13 +458,13 @@ def tiny_diffusion() -> GaussianDiffusion:
 @reader
 def checkpoints(folder: Path) -> Reader:
     "Checkpoints of `train`: one within an epoch, and one after it without averaged weights"
-    from denoising_diffusion.checkpoints import load_checkpoint
+    from denoising_diffusion.checkpoints import History, load_checkpoint
     from denoising_diffusion.training import train
     torch.set_num_threads(1)
     data = torch.linspace(-1, 1, 16).view(8, 2), torch.tensor([1, 2] * 4)
     common = dict(num_epochs=2, batch_size=4, progress=False, device="cpu")
     path, originals, known = folder/"original.pt", [], []
-    def keep(diffusion: GaussianDiffusion, epoch: int) -> None: originals.append(path.read_bytes())
+    def keep(diffusion: GaussianDiffusion, history: History) -> None: originals.append(path.read_bytes())
     def stop_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         if next(calls) == 3: raise KeyboardInterrupt
         return torch.nn.functional.mse_loss(output, target)
