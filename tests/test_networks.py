@@ -63,6 +63,7 @@ thing = nn.Linear(2, 2)
 '''
 OPTIONS = dict(num_epochs=2, batch_size=16, seed=0, device="cpu", progress=False)
 POINTS = torch.rand(32, 2, generator=torch.Generator().manual_seed(0)) * 2 - 1
+IMAGES = POINTS.view(4, 1, 4, 4)
 LABELS = torch.arange(32) % 2 + 1
 
 
@@ -318,7 +319,7 @@ def test_networks_leave_their_wrappers(own, tmp_path, process_group, wrap, kind)
     torch.manual_seed(0)
     plain = make()
     wrapped = WRAPPERS[wrap](copy.deepcopy(plain))
-    shape, data = (2, (POINTS, LABELS)) if kind != "UNet" else ((1, 4, 4), torch.rand(8, 1, 4, 4) * 2 - 1)
+    shape, data = (2, (POINTS, LABELS)) if kind != "UNet" else ((1, 4, 4), IMAGES)
     diffusion = diffusion_of(wrapped, shape)
     train(diffusion, data, **OPTIONS, checkpoint=tmp_path/"own.pt")
     expected = diffusion_of(plain, shape)
