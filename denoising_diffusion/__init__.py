@@ -14,7 +14,8 @@ _names = {
         p_sample_loop p_sample_loop_all""",
     "ddim": "ddim_rule ddim_sample ddim_sample_loop",
     "solvers": "dpm_solver_rule unipc_rule heun_rule",
-    "samplers": "sample sampler_rule resolve_sampling",
+    "samplers": "sample sampler_rule resolve_sampling unscale",
+    "editing": "image_to_image inpaint invert interpolate",
     "blocks": """SinusoidalPositionEmbedding ConditionalChain ConditionalSkipConnection
         ConditionalMLP ConvEmbed ResBlock down up""",
     "attention": "scaled_dot_attention MultiheadAttention",
@@ -24,10 +25,13 @@ _names = {
     "data": "load_mnist split_validation",
     "images": """images_from_folder labelled_images_from_folder read_folder find_duplicates
         flatten_image square_image subject_box""",
+    "datasets": "load_data LoadedData",
     "fitting": "batched_loss batched_metric random_flip",
     "training": "train",
+    "watching": "EpochLines TensorBoardWriter training_hint",
     "plots": "image_grid contact_sheet plot_points plot_steps",
     "pretrained": "load_pretrained save_pretrained pretrained_names",
+    "recipes": "find_recipe",
     "metrics": "frechet_distance precision_recall",
     "frechet": "LeNet5 Reference fld report train_reference save_reference load_reference",
     "features": """Encoder train_encoder save_encoder load_encoder picture_distance nearest_images
@@ -37,7 +41,7 @@ _names = {
     "films": "make_film sample_film forward_film schedule_film guidance_film ddim_film",
     "widgets": "stepper forward_stepper schedule_explorer guidance_explorer ddim_explorer",
     "cli": "ddpm_sample ddpm_train",
-    "measuring": "ddpm_fld ddpm_reference",
+    "measuring": "ddpm_fld ddpm_measure ddpm_reference",
     "fields": "field_film density_film compare_film tilt_film TrainingRecorder",
 }
 _module_of = {name: module for module, names in _names.items() for name in names.split()}

@@ -5,25 +5,30 @@ from .guidance import autoguide as autoguide, cycle_labels as cycle_labels, guid
 from .sampling import Step as Step, SeededNoise as SeededNoise, ddpm_rule as ddpm_rule, time_grid as time_grid, logsnr_grid as logsnr_grid, reverse_process as reverse_process, p_sample as p_sample, p_sample_loop as p_sample_loop, p_sample_loop_all as p_sample_loop_all
 from .ddim import ddim_rule as ddim_rule, ddim_sample as ddim_sample, ddim_sample_loop as ddim_sample_loop
 from .solvers import dpm_solver_rule as dpm_solver_rule, unipc_rule as unipc_rule, heun_rule as heun_rule
-from .samplers import sample as sample, sampler_rule as sampler_rule, resolve_sampling as resolve_sampling
+from .samplers import sample as sample, sampler_rule as sampler_rule, resolve_sampling as resolve_sampling, unscale as unscale
+from .editing import image_to_image as image_to_image, inpaint as inpaint, invert as invert, interpolate as interpolate
 from .blocks import SinusoidalPositionEmbedding as SinusoidalPositionEmbedding, ConditionalChain as ConditionalChain, ConditionalSkipConnection as ConditionalSkipConnection, ConditionalMLP as ConditionalMLP, ConvEmbed as ConvEmbed, ResBlock as ResBlock, down as down, up as up
 from .attention import scaled_dot_attention as scaled_dot_attention, MultiheadAttention as MultiheadAttention
 from .unet import UNet as UNet, UNetFixed as UNetFixed, UNetConditioned as UNetConditioned
 from .points import make_spiral as make_spiral, make_s_curve as make_s_curve, make_moons as make_moons, make_shapes as make_shapes, distance_to_curve as distance_to_curve, sliced_wasserstein as sliced_wasserstein
 from .data import load_mnist as load_mnist, split_validation as split_validation
 from .images import images_from_folder as images_from_folder, labelled_images_from_folder as labelled_images_from_folder, read_folder as read_folder, find_duplicates as find_duplicates, flatten_image as flatten_image, square_image as square_image, subject_box as subject_box
+from .datasets import load_data as load_data, LoadedData as LoadedData
 from .fitting import batched_loss as batched_loss, batched_metric as batched_metric, random_flip as random_flip
 from .training import train as train
+from .watching import EpochLines as EpochLines, TensorBoardWriter as TensorBoardWriter, training_hint as training_hint
 from .plots import image_grid as image_grid, contact_sheet as contact_sheet, plot_points as plot_points, plot_steps as plot_steps
 from .pretrained import load_pretrained as load_pretrained, save_pretrained as save_pretrained, pretrained_names as pretrained_names
+from .recipes import find_recipe as find_recipe
 from .metrics import frechet_distance as frechet_distance, precision_recall as precision_recall
 from .frechet import LeNet5 as LeNet5, Reference as Reference, fld as fld, report as report, train_reference as train_reference, save_reference as save_reference, load_reference as load_reference
 from .features import Encoder as Encoder, train_encoder as train_encoder, save_encoder as save_encoder, load_encoder as load_encoder, picture_distance as picture_distance, nearest_images as nearest_images, nearest_panel as nearest_panel, memorization_rate as memorization_rate, color_statistics as color_statistics, color_table as color_table
+from .outputs import save_samples as save_samples
 from .pages import Film as Film
 from .films import make_film as make_film, sample_film as sample_film, forward_film as forward_film, schedule_film as schedule_film, guidance_film as guidance_film, ddim_film as ddim_film
 from .widgets import stepper as stepper, forward_stepper as forward_stepper, schedule_explorer as schedule_explorer, guidance_explorer as guidance_explorer, ddim_explorer as ddim_explorer
 from .cli import ddpm_sample as ddpm_sample, ddpm_train as ddpm_train
-from .measuring import ddpm_fld as ddpm_fld, ddpm_reference as ddpm_reference
+from .measuring import ddpm_fld as ddpm_fld, ddpm_measure as ddpm_measure, ddpm_reference as ddpm_reference
 from .fields import field_film as field_film, density_film as density_film, compare_film as compare_film, tilt_film as tilt_film, TrainingRecorder as TrainingRecorder
 
 __version__: str

@@ -148,6 +148,9 @@ def _choose_labels(
     return diffusion._resolve_labels(cycle_labels(asked, n), n)
 
 # %% ../nbs/50_films.ipynb #a34d38c3
+_plain = dict(progress=False, own_scale=False)  # samples in [-1, 1], without a bar
+
+
 def _run(
     diffusion: GaussianDiffusion,
     n: int,

@@ -389,7 +389,8 @@ def card(
 
 # %% ../nbs/34_recipes.ipynb #fa505627
 # two runs may differ in these
-_not_compared = (*_recipe_only, "sampling", "guidance_scale", "num_epochs", "resumed")
+_not_compared = (*_recipe_only, "sampling", "guidance_scale", "num_epochs", "patience",
+                 "resumed")
 
 
 def _named_facts(

@@ -238,10 +238,12 @@ def sample(
     clip_denoised: bool = True,  # clamp x̂_0 to [-1, 1] at each step
     chunk: int = 192,  # samples at once
     dtype: torch.dtype | None = None,  # autocast the network to torch.bfloat16 or torch.float16
+    own_scale: bool = True,  # apply `unscale`; False: in [-1, 1], as the network learned
     progress: bool = True,  # show a progress bar of the chunks
-) -> Tensor:  # (n, *data_shape), on the CPU, in the data's own scale: [-1, 1] for images
+) -> Tensor:  # (n, *data_shape), on the CPU; in [-1, 1] unless the card has a `scale`
     "`n` samples, drawn in chunks and by default as the model's card recommends"
     n, chunk, progress = _whole("n", n, 1), _whole("chunk", chunk, 1), _flag("progress", progress)
+    own_scale = _flag("own_scale", own_scale)
     samples = _room_for(diffusion, n)
     if labels is not None: labels = diffusion._resolve_labels(labels, n)
     process = resolve_sampling(diffusion, labels, rule=rule, sampling_timesteps=sampling_timesteps,
@@ -252,4 +254,4 @@ def sample(
         steps = _part_of(diffusion, part, labels, seed, process)
         with _autocast(diffusion.device, dtype): samples[part] = final(steps)
         _check_finite("samples", samples[part])
-    return unscale(diffusion, samples)
+    return unscale(diffusion, samples) if own_scale else samples

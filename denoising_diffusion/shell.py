@@ -88,7 +88,8 @@ def _check_options(command: Callable[..., Any], given: dict[str, Any]) -> dict[s
     for name, value in given.items():
         parameter = parameters[name]
         if value is None and parameter.default is None: continue
-        if name == "labels" and not isinstance(value, str): continue  # Python code may pass a list
+        is_text = isinstance(value, str)
+        if name in ("labels", "size") and not is_text: continue  # Python code may pass numbers
         kind = (get_args(parameter.annotation) or (parameter.annotation,))[0]
         checked[name] = _kinds[kind](name, value)
     return checked
@@ -101,7 +102,8 @@ _python_names = {  # name in the functions behind the commands -> name of the op
     "normalize_contrast": "stretch", "denoise_fn": "the network", "ncols": "columns",
     "dtype None instead of bfloat16": "no bf16 instead of bf16", "model channels": "channels",
     "dtype bfloat16 instead of None": "bf16 instead of no bf16", "started from": "finetune",
-    "needs labels": "needs a model with labels", "a smaller lr or grad_clip": "a smaller --lr",
+    "needs labels": "needs a model with labels",
+    "pass trust=True": "add --trust", "a smaller lr or grad_clip": "a smaller --lr",
     "a smaller lr": "a smaller --lr",
 }
 
