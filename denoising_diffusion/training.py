@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader
 from .diffusion import GaussianDiffusion
 from .guidance import randomly_set_unconditioned
 from .checks import (
-    _evaluating, _is_truth, _progress_bar, _real, warn_user, _weights_dtype, _whole)
+    _evaluating, _is_truth, _progress_bar, _real, _unwrap, warn_user, _weights_dtype, _whole)
 from .files import _locked
 from .batches import Batches, Data, _as_loader
 from .data import find_device
@@ -372,7 +372,7 @@ def _save_history(self: Training) -> None:
 @contextmanager
 def _running(self: Training, num_batches: int, *data: Any) -> Iterator[None]:
     "A `with` block that trains; after it the network has averaged weights and is in eval mode"
-    functions = self.augment, self.loss, self.optimizer, self.diffusion.denoise_fn
+    functions = self.augment, self.loss, self.optimizer, _unwrap(self.diffusion.denoise_fn)
     self.generators = _Generators(*data, functions=functions)
     locked = _locked(self.checkpoint) if self.checkpoint else nullcontext()
     with locked, self.generators.kept():

@@ -335,3 +335,11 @@ def test_networks_leave_their_wrappers(own, tmp_path, process_group, wrap, kind)
         assert len(resumed.history) == 3 and load_checkpoint(resumed, tmp_path/"own.pt") == 2
         path = save_pretrained(resumed, tmp_path/"again.safetensors")
         assert_same(load_pretrained(path, trust=True), expected)
+
+
+@pytest.mark.parametrize("wrap", ["compiled", "parallel"])
+@pytest.mark.filterwarnings("error:.*may draw at random")  # which the wrapper itself doesn't
+def test_a_wrapped_network_resumes_without_a_warning(own, tmp_path, process_group, wrap):
+    diffusion = diffusion_of(WRAPPERS[wrap](own.module.Net(4)))
+    for _ in range(2):
+        train(diffusion, POINTS, **OPTIONS, checkpoint=tmp_path/"own.pt", resume=True)
