@@ -49,6 +49,7 @@ setup(
         "notebooks": cfg["notebooks_requirements"].split(),
         "dev": cfg["dev_requirements"].split(),
         "bench": cfg["bench_requirements"].split(),
+        "tensorboard": cfg["tensorboard_requirements"].split(),
     },
     entry_points={
         "console_scripts": cfg["console_scripts"].split(),

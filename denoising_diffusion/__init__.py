@@ -32,6 +32,7 @@ _names = {
     "plots": "image_grid contact_sheet plot_points plot_steps",
     "pretrained": "load_pretrained save_pretrained pretrained_names",
     "recipes": "find_recipe",
+    "watching": "EpochLines TensorBoardWriter training_hint",
     "metrics": "frechet_distance precision_recall",
     "frechet": "LeNet5 Reference fld report train_reference save_reference load_reference",
     "features": """Encoder train_encoder save_encoder load_encoder picture_distance nearest_images
