@@ -29,10 +29,13 @@ from denoising_diffusion.checks import (
     Labels, _brief, _check_finite, _class_names, _tensor, check_labels, warn_user,
 )
 from .diffusion import GaussianDiffusion
-from .sampling import Step, _check_diffusion, evaluations, final
+from denoising_diffusion.sampling import (
+    SeededNoise, Step, _check_diffusion, evaluations, final,
+)
 from denoising_diffusion.samplers import (
     _autocast, _chunks, _part_of, _read_scale, resolve_sampling, samplers, unscale,
 )
+from .editing import _image_to_image_steps, _inpaint_steps
 from denoising_diffusion.files import (
     _as_path, _as_utf8, _is_leftover, _part_prefix, _remove_leftovers, _temporary_for, write_file,
 )
@@ -310,6 +313,24 @@ def save_samples(
 
 _chunk = 192  # samples that are drawn and written at once
 
+# %% ../nbs/46_outputs.ipynb #ef7d0118
+class _Edit(NamedTuple):
+    "An image that all samples begin with"
+    image: Tensor  # (C, H, W) bytes
+    strength: float  # t/T: 0 keeps the image, 1 draws a new one
+    mask: Tensor | None = None  # (1, H, W), True where the image is drawn again
+
+    def part_of(
+        self, diffusion: GaussianDiffusion, part: slice, labels: Tensor | None, seed: int,
+        process: dict[str, Any],  # options of `reverse_process`
+    ) -> Iterator[Step]:
+        "The steps of the samples in `part`"
+        mine = None if labels is None else labels[part]
+        x = self.image.to(diffusion.device).expand(part.stop - part.start, -1, -1, -1)
+        options = dict(process, strength=self.strength, generator=SeededNoise(seed, part.start))
+        if self.mask is None: return _image_to_image_steps(diffusion, x, mine, **options)
+        return _inpaint_steps(diffusion, x, self.mask, mine, **options)
+
 # %% ../nbs/46_outputs.ipynb #fa2f606c
 @dataclass
 class _SamplingOptions:
@@ -321,6 +342,7 @@ class _SamplingOptions:
     guidance: float | None = None  # scale
     bf16: bool = False  # run the network in bfloat16, where the device is fast with it
     seed: int = 0
+    edit: _Edit | None = None  # the image to change; None to draw from noise alone
 
     def process(self, diffusion: GaussianDiffusion) -> dict[str, Any]:
         "The arguments of `reverse_process`; a model with labels always samples with labels"
@@ -374,9 +396,10 @@ def _draw_parts(
     "The samples 0 … n - 1, drawn in chunks, each when it is asked for"
     dtype = _autocast_dtype(options.bf16, diffusion.device)
     process = dict(options.process(diffusion), progress=False)
-    _part_of(diffusion, slice(0, 1), labels, options.seed, process)  # checks all, draws nothing
+    begin = options.edit.part_of if options.edit else _part_of
+    begin(diffusion, slice(0, 1), labels, options.seed, process)  # checks all, draws no sample
     def draw(part: slice) -> _Kept:
-        steps = _part_of(diffusion, part, labels, options.seed, process)
+        steps = begin(diffusion, part, labels, options.seed, process)
         with _autocast(diffusion.device, dtype): return keep(steps)
     return map(draw, _chunks(n, _chunk, progress))
 

@@ -23,7 +23,7 @@ from denoising_diffusion.frechet import load_reference
 from denoising_diffusion.pretrained import load_pretrained, pretrained_names, save_pretrained
 
 COMMANDS = {name: getattr(package, name)
-            for name in ("ddpm_sample", "ddpm_train", "ddpm_fld", "ddpm_reference")}
+            for name in ("ddpm_sample", "ddpm_train", "ddpm_fld", "ddpm_reference", "ddpm_measure")}
 WEIGHTS = ROOT/"denoising_diffusion"/"weights"
 START = r"(?:^[ \t>]*(?:[!$] ?)?(?:[A-Z_]+=\S+ )*|&& *|made by |(?P<quote>[`'\"]))"
 COMMAND = re.compile(START + r"(?=(?P<line>ddpm_\w+(?![\w(])[^\n]*))", re.M)
@@ -116,15 +116,38 @@ def save_images(folder: Path, count: int, side: int, mode: str = "RGB") -> None:
         image.save(folder/f"{i}.png")
 
 
+def save_image(path: Path) -> None:
+    "An image, black above and white below"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.new("L", (8, 8))
+    image.paste(255, (0, 4, 8, 8))
+    image.save(path)
+
+
 def tiny_pictures(size: int) -> package.GaussianDiffusion:
     "A diffusion of color images, as small as can be"
     return recipes.picture_diffusion(size, channels=8)
 
 
-def make_model(path: Path, size: int | None = None) -> None:
-    "A model of color images where a command names one"
+def make_model(path: Path, size: str | None = None, labels: str | None = None) -> None:
+    "A model of color images where a command names one, with the labels that it asks for"
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_pretrained(tiny_pictures(size or 8), path)
+    names = sorted({*labels.split(",")}) if labels else []
+    model = recipes.picture_diffusion(int(size or 8), channels=8, num_classes=len(names) or None)
+    save_pretrained(model, path, card=dict(class_names=names) if names else None)
+
+
+def make_points(path: Path) -> None:
+    "A model of points where a command writes a table"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_pretrained(recipes.find_recipe(torch.rand(8, 2)).diffusion, path)
+
+
+def make_data(path: Path, size: str | None) -> None:
+    "What a training reads: a table, arrays, or a folder of images"
+    if path.suffix == ".csv": path.write_text("x,y\n0,1\n1,2\n2,0\n")
+    elif path.suffix == ".npz": np.savez(path, images=np.zeros((4, 8, 8), np.uint8))
+    else: save_images(path, 4, int(size or 8))
 
 
 def prepare(name: str, given: dict) -> list[str]:
@@ -132,18 +155,23 @@ def prepare(name: str, given: dict) -> list[str]:
     if given.get("out"): Path(given["out"]).parent.mkdir(parents=True, exist_ok=True)
     for option in ("model", "autoguide", "finetune"):
         path = Path(given.get(option) or "spiral")
-        if path.suffix: make_model(path, given.get("size"))
+        if path.suffix and str(given.get("out")).endswith(".csv"): make_points(path)
+        elif path.suffix: make_model(path, given.get("size"), given.get("labels"))
+    for option in ("start", "mask"):
+        if given.get(option): save_image(Path(given[option]))
     if name == "ddpm_sample": return ["--n", "2", "--steps", "2"]
     if name == "ddpm_train": return prepare_training(given)
     if name == "ddpm_reference": return prepare_reference(given)
+    if name == "ddpm_measure": return prepare_comparison(given)
     return prepare_measure(given)
 
 
 def prepare_training(given: dict) -> list[str]:
     if given["data"] in recipes.recipes: return ["--epochs", "1", "--batch", "2048"]
-    save_images(Path(given["data"]), 4, given["size"] or 8)
-    quick = ["--epochs", "1", "--batch", "4"]
-    return quick if given["finetune"] else [*quick, "--size", "8", "--channels", "8"]
+    data, quick = Path(given["data"]), ["--epochs", "1", "--batch", "4"]
+    if str(data) not in ("mnist", "fashion_mnist"): make_data(data, given["size"])
+    if given["finetune"] or data.suffix: return quick
+    return [*quick, "--size", "8", "--channels", "8"]
 
 
 def prepare_reference(given: dict) -> list[str]:
@@ -161,6 +189,20 @@ def prepare_measure(given: dict) -> list[str]:
     elif given["source"] not in pretrained_names(): save_images(source, 9, 28, "L")
     is_images = source.is_dir() or source.suffix in (".npy", ".npz")
     return [] if is_images else ["--n", "4", "--steps", "2"]
+
+
+def prepare_comparison(given: dict) -> list[str]:
+    "Images and real ones in the files or folders that a command names; a model draws few"
+    rng, model = np.random.default_rng(0), Path(given["drawn"]).suffix in (".safetensors", ".pt")
+    for place in [Path(given["real"]), *([] if model else [Path(given["drawn"])])]:
+        images = rng.integers(0, 256, (40, 8, 12, 3), dtype=np.uint8)
+        if place.suffix == ".npy": np.save(place, images)
+        elif place.suffix == ".npz": np.savez(place, images=images)
+        elif str(place) not in (*pretrained_names(), "mnist", "fashion_mnist"):
+            save_images(place, 40, 8)
+    if model: make_model(Path(given["drawn"]))
+    is_drawn = model or given["drawn"] in pretrained_names()
+    return ["--epochs", "1", *(["--n", "8", "--steps", "2"] if is_drawn else [])]
 
 
 @pytest.fixture(scope="session")
@@ -181,7 +223,7 @@ def digits(tmp_path_factory) -> Path:
 def small_world(tmp_path, digits, monkeypatch) -> Path:
     """An empty folder to work in; MNIST is a few digits, networks of images are narrow, and nothing
     is compiled, timed or run on a GPU"""
-    def load_small(name: str | Path) -> package.GaussianDiffusion:
+    def load_small(name: str | Path, trust: bool = False) -> package.GaussianDiffusion:
         if str(name) not in ("pokemon", "pokemon_weak"): return load_pretrained(name)
         small = tiny_pictures(48)
         small.name, small.card = str(name), load_pretrained(name).card
@@ -262,7 +304,8 @@ def test_a_wrong_command_is_caught(line):
 @pytest.mark.parametrize("line", [
     "ddpm_sample nowhere", "ddpm_sample spiral --labels 7", "ddpm_train spiral --size 8",
     "ddpm_sample spiral --sampler euler", "ddpm_fld spiral", "ddpm_sample spiral --eta 0.5",
-    "ddpm_fld numbers --reference none", "ddpm_reference letters/",
+    "ddpm_fld numbers --reference none", "ddpm_reference letters/", "ddpm_measure spiral mnist",
+    "ddpm_measure numbers mnist --encoder none",
 ])
 def test_a_command_that_cannot_run_is_caught(line, small_world, monkeypatch):
     if line.startswith("ddpm_reference"): monkeypatch.setattr(Path, "is_dir", lambda self: False)
