@@ -19,7 +19,7 @@ from .diffusion import _check_diffusion, GaussianDiffusion, Level, noise_like
 from .guidance import _Evaluator
 from denoising_diffusion.sampling import (
     SeededNoise, Step, _check_drawn, _check_source, _check_state, _draw_noise, final,
-    _guided_denoiser, _predict_x_start, _resolve_times, reverse_process, _with_bar,
+    _guided_denoiser, _predict_x_start, _resolve_times, reverse_process, _with_bar, _without_checks,
 )
 from .ddim import ddim_rule
 from .samplers import resolve_sampling
@@ -236,8 +236,9 @@ def invert(
 ) -> Tensor:  # (B, *data_shape) x_T
     "The noise from which DDIM with η = 0 draws x, if x̂_0 is not clamped"
     x = _read_batch(diffusion, x)
-    evaluate = _Evaluator(_guided_denoiser(diffusion, len(x), labels, guidance_scale))
+    denoiser = _guided_denoiser(diffusion, len(x), labels, guidance_scale)
     times = _resolve_times(sampling_timesteps, diffusion.num_timesteps)
+    evaluate = _Evaluator(_without_checks(denoiser, x, times[0]))
     iterations = _whole("iterations", iterations, 1)
     noise, steps = torch.zeros_like(x), [*pairwise(reversed(times))]
     for s, t in _with_bar(steps, _flag("progress", progress)):

@@ -27,9 +27,9 @@ INVERSIONS = [  # model, steps, guidance scale, iterations
 ]
 INPAINTINGS = [  # sampler, steps, how often each step is taken
     ("unipc", 10, 1),
+    ("ddpm", 20, 1),
     ("ddpm", 100, 1),
-    ("ddpm", 20, 5),
-    ("ddpm", 100, 5),
+    ("ddpm", 20, 5),  # as many evaluations as the row above
 ]
 
 
