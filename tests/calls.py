@@ -19,8 +19,8 @@ from torch.nn.functional import mse_loss
 
 import denoising_diffusion as dd
 from denoising_diffusion import (
-    blocks, checkpoints, checks, data, files, fitting, guidance, metrics, plots, points as curves,
-    pretrained, recipes, sampling, schedules, training)
+    batches, blocks, checkpoints, checks, data, files, fitting, guidance, metrics, plots,
+    points as curves, pretrained, recipes, sampling, schedules, training)
 from denoising_diffusion.diffusion import (
     Level, noise_like, posterior_mean_variance, snr_ratio)
 
@@ -344,7 +344,7 @@ def more_calls(folder: Path, d: Any, steps: list[Any]) -> dict[str, tuple[Any, d
         "unnormalize_to_zero_to_one": (data.unnormalize_to_zero_to_one, dict(x=images())),
         "split_labels": (lambda x, labels: data.split_labels((x, labels)), dict(
             x=points(3), labels=torch.tensor([1, 2, 3]))),
-        "Batches": (lambda **options: [*data.Batches(**options)], dict(
+        "Batches": (lambda **options: [*batches.Batches(**options)], dict(
             data=points(), batch_size=5, device="cpu", dtype=torch.float64, shuffle=False,
             check=len)),
         "find_device": (data.find_device, dict(name="cpu")),
@@ -421,6 +421,7 @@ UNCALLED = {
     "schedule_explorer": "no arguments; see test_widgets", "guidance_explorer": "sample_film's",
     "ddim_explorer": "sample_film's", "ddpm_fld": "takes minutes; see test_commands",
     "ddpm_reference": "takes minutes; see test_commands",
+    "ddpm_measure": "takes minutes; see test_commands", "Data": "a type",
     "Labels": "a type", "weights_folder": "a path", "History": "a record; see History.append",
     "Level": "a tuple", "Match": "made by nearest_neighbors", "ImageFolder": "made by read_folder",
     "Recipe": "made by find_recipe", "recipes": "a dict", "samplers": "a dict",

@@ -25,7 +25,7 @@ split_validation train batched_loss batched_metric load_pretrained save_pretrain
 make_shapes load_mnist images_from_folder labelled_images_from_folder image_grid LeNet5
 Reference frechet_distance fld report precision_recall picture_distance stepper Film make_film
 sample_film forward_film schedule_film guidance_film ddim_film ddpm_sample ddpm_train ddpm_fld
-ddpm_reference resolve_sampling SeededNoise
+ddpm_reference ddpm_measure resolve_sampling SeededNoise
 """.split()
 CACHES = {"__pycache__", ".ipynb_checkpoints", ".mypy_cache"}
 NO_TRICKS = dict(filter="data") if hasattr(tarfile, "data_filter") else {}
