@@ -464,7 +464,9 @@ def checkpoints(folder: Path) -> Reader:
     data = torch.linspace(-1, 1, 16).view(8, 2), torch.tensor([1, 2] * 4)
     common = dict(num_epochs=2, batch_size=4, progress=False, device="cpu")
     path, originals, known = folder/"original.pt", [], []
-    def keep(diffusion: GaussianDiffusion, history: History) -> None: originals.append(path.read_bytes())
+    def keep(diffusion: GaussianDiffusion, history: History) -> None:
+        originals.append(path.read_bytes())
+
     def stop_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         if next(calls) == 3: raise KeyboardInterrupt
         return torch.nn.functional.mse_loss(output, target)

@@ -21,6 +21,7 @@ installs them, each under its own license, and with others that they need themse
 of a library itself is binding.
 """
 SECTIONS = {"requirements": "Needed by the package", "notebooks_requirements": "Extra `notebooks`",
+            "tensorboard_requirements": "Extra `tensorboard`",
             "bench_requirements": "Extra `bench`", "dev_requirements": "Extra `dev`"}
 
 
