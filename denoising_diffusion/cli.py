@@ -116,6 +116,7 @@ def _check_output(
         raise ValueError(f"cannot write {path}: {error.strerror or error}") from None
     return path
 
+# %% ../nbs/52_cli.ipynb #9353a361
 def _check_target(out: str) -> _Target:
     "What to write where; a `ValueError` if samples can't be written to this file or folder"
     target = _find_target("out", out)
@@ -179,6 +180,7 @@ def _read_edit(
     drawn = None if mask is None else _to_gray(_read_image("mask", mask, size))[0] >= 128
     return _Edit(image[0], _real("strength", strength, 0, 1), drawn)
 
+# %% ../nbs/52_cli.ipynb #852bc50a
 def _describe_samples(
     diffusion: GaussianDiffusion, n: int, labels: str | None, start: str | None, edit: _Edit | None,
 ) -> str:

@@ -263,17 +263,7 @@ def _write_chunks(
     elif kind == ".csv": _write_csv(path, chunks, about)
     else: _write_folder(path, chunks, about)
 
-def _read_samples(samples: Any) -> Tensor:
-    "Samples as a tensor on the CPU; a `ValueError` unless they are finite floats, or bytes"
-    x = _tensor("samples", samples).detach().cpu()
-    if x.ndim < 2 or 0 in x.shape:
-        raise ValueError(f"samples must have shape (N, …), not {tuple(x.shape)}")
-    if x.ndim == 4 and x.shape[1] in (1, 3) and x.dtype == torch.uint8: return x
-    if not x.is_floating_point():
-        raise ValueError(f"samples must be floats, or images as bytes (uint8), not {x.dtype}")
-    _check_finite("samples", x)
-    return x if x.dtype in (torch.float32, torch.float64) else x.float()
-
+# %% ../nbs/46_outputs.ipynb #6c06f31f
 def _in_file(x: Tensor, kind: str, diffusion: GaussianDiffusion | None) -> Tensor:
     "Samples in the data's own scale as a file of this kind holds them"
     if x.dtype == torch.uint8: return x
@@ -288,6 +278,17 @@ def _in_file(x: Tensor, kind: str, diffusion: GaussianDiffusion | None) -> Tenso
 def _as_bytes(x: Tensor) -> Tensor:
     "Images in [-1, 1] as bytes; other data as they are"
     return to_uint8(x) if _are_images(x.shape[1:]) else x
+
+def _read_samples(samples: Any) -> Tensor:
+    "Samples as a tensor on the CPU; a `ValueError` unless they are finite floats, or bytes"
+    x = _tensor("samples", samples).detach().cpu()
+    if x.ndim < 2 or 0 in x.shape:
+        raise ValueError(f"samples must have shape (N, …), not {tuple(x.shape)}")
+    if x.ndim == 4 and x.shape[1] in (1, 3) and x.dtype == torch.uint8: return x
+    if not x.is_floating_point():
+        raise ValueError(f"samples must be floats, or images as bytes (uint8), not {x.dtype}")
+    _check_finite("samples", x)
+    return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
 # %% ../nbs/46_outputs.ipynb #d3fd7441
 def save_samples(

@@ -382,6 +382,8 @@ def more_calls(folder: Path, d: Any, steps: list[Any]) -> dict[str, tuple[Any, d
         "image_frames": (plots.image_frames, dict(
             steps=[sampling.Step(0, images(), images())], ncols=2, scale=1)),
         "save_image": (plots.save_image, dict(image=picture(), path=folder/"picture.png")),
+        "save_samples": (dd.save_samples, dict(samples=points(), path=folder/"points.npz",
+                                               labels=[1, 2, 3] * 4, diffusion=diffusion())),
         "save_gif": (plots.save_gif, dict(frames=picture_frames, path=folder/"film.gif", fps=10,
                                           hold=0.5)),
         "curve": (curves.curve, dict(name="spiral", n=50)),
