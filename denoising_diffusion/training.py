@@ -286,6 +286,7 @@ def load_state_dict(self: Training, state: dict[str, Any], path: str | Path) -> 
     self.last_checkpoint = f"{path} (epoch {state['epoch']})"
     self._continue_epoch(state, path)
 
+# %% ../nbs/31_training.ipynb #2b2dee43
 @patch
 def _continue_epoch(self: Training, state: dict[str, Any], path: str | Path) -> None:
     self.history = History(**state["history"])
