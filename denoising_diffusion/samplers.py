@@ -226,8 +226,7 @@ def _part_of(
 def sample(
     diffusion: GaussianDiffusion,
     n: int,  # number of samples
-    # one label for all, or n labels: class names or numbers 0 … K (the digit 7 is "7" or 8)
-    labels: Labels | None = None,
+    labels: Labels | None = None,  # one, or n: class names or 0 … K (the digit 7 is "7" or 8)
     *,
     seed: int = 0,  # at least 0; a sample's noise depends only on it and on the sample's index
     rule: Callable | str | None = None,  # a rule, or a name in `samplers`; as the card says if None
@@ -242,8 +241,8 @@ def sample(
     progress: bool = True,  # show a progress bar of the chunks
 ) -> Tensor:  # (n, *data_shape), on the CPU; in [-1, 1] unless the card has a `scale`
     "`n` samples, drawn in chunks and by default as the model's card recommends"
-    n, chunk, progress = _whole("n", n, 1), _whole("chunk", chunk, 1), _flag("progress", progress)
-    own_scale = _flag("own_scale", own_scale)
+    n, chunk = _whole("n", n, 1), _whole("chunk", chunk, 1)
+    progress, own_scale = _flag("progress", progress), _flag("own_scale", own_scale)
     samples = _room_for(diffusion, n)
     if labels is not None: labels = diffusion._resolve_labels(labels, n)
     process = resolve_sampling(diffusion, labels, rule=rule, sampling_timesteps=sampling_timesteps,
