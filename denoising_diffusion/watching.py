@@ -103,7 +103,8 @@ class TensorBoardWriter:
         try: self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ValueError(f"folder {folder} can't be made: {error.strerror}") from None
-        self.writer, self.done = None, 0
+        self.writer: Any = None  # made at the first call
+        self.done = 0  # epochs written
 
     def __call__(self, diffusion: GaussianDiffusion, history: History) -> None:
         "Write the epochs since the last call; at first all, in place of those from an earlier run"
