@@ -263,7 +263,7 @@ def ddpm_train(
     crop: bool = False,  # for a folder: cut each image to what stands out from its background
     unlabelled: bool = False,  # for own data: leave labels out
     flip: bool = False,  # mirror images at random, also those in gray or with labels
-    no_flip: bool = False,  # mirror no images
+    noflip: bool = False,  # mirror no images
     finetune: str | None = None,  # a model of color images to start from, such as pokemon
     patience: int | None = None,  # stop after so many epochs without a lower validation loss
     accumulate: int | None = None,  # compute a batch in so many parts, to save memory
@@ -282,9 +282,9 @@ def ddpm_train(
     settings = dict(num_epochs=epochs, batch_size=batch, lr=lr, patience=patience,
                     accumulate=accumulate, dtype=_autocast_dtype(bf16, where))
     path = _output_path(data, out)
-    chosen = own | dict(size=_read_size(size), flip=_choose_flip(flip, no_flip))
+    chosen = own | dict(size=_read_size(size), flip=_choose_flip(flip, noflip))
     recipe = _find_recipe(data, quiet, seed=seed, settings=settings, **chosen)
-    options = dict(epochs=epochs, batch=batch, lr=lr, **own, flip=flip, no_flip=no_flip,
+    options = dict(epochs=epochs, batch=batch, lr=lr, **own, flip=flip, noflip=noflip,
                    patience=patience, accumulate=accumulate, bf16="dtype" in recipe.settings,
                    compile=compile)
     watch = _watch(recipe, path, tensorboard, quiet)
@@ -300,10 +300,10 @@ def _read_size(size: str | int | None) -> int | tuple[int, ...] | None:
         raise ValueError(f"size must be a number, or height x width such as 32x48, not {size!r}")
     return int(size) if len(sides) == 1 else tuple(map(int, sides))
 
-def _choose_flip(flip: bool, no_flip: bool) -> bool | None:
+def _choose_flip(flip: bool, noflip: bool) -> bool | None:
     "Whether to mirror images; None: as the recipe does"
-    if flip and no_flip: raise ValueError("flip and no_flip can't both be given")
-    return True if flip else False if no_flip else None
+    if flip and noflip: raise ValueError("flip and noflip can't both be given")
+    return True if flip else False if noflip else None
 
 # %% ../nbs/52_cli.ipynb #4d019eab
 @contextlib.contextmanager

@@ -76,7 +76,7 @@ def _number_labels(
 ) -> tuple[Tensor, list[str]]:  # LongTensor (N,), K names
     "Labels 1 … K for values of any kind, and the names of the classes"
     found = [str(value) for value in values]
-    known = _sort_names(found) if names is None else _class_names(list(names), "class_names")
+    known = _sort_names(found) if names is None else _class_names([*map(str, names)], "class_names")
     place = {name: i for i, name in enumerate(known, 1)}
     numbers = [place.get(name, 0) for name in found]
     are_whole = all(isinstance(value, (int, np.integer)) for value in values)

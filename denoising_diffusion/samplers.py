@@ -241,12 +241,11 @@ def sample(
     progress: bool = True,  # show a progress bar of the chunks
 ) -> Tensor:  # (n, *data_shape), on the CPU; in [-1, 1] unless the card has a `scale`
     "`n` samples, drawn in chunks and by default as the model's card recommends"
-    n, chunk = _whole("n", n, 1), _whole("chunk", chunk, 1)
-    progress, own_scale = _flag("progress", progress), _flag("own_scale", own_scale)
-    samples = _room_for(diffusion, n)
-    if labels is not None: labels = diffusion._resolve_labels(labels, n)
-    process = resolve_sampling(diffusion, labels, rule=rule, sampling_timesteps=sampling_timesteps,
-                               eta=eta, spacing=spacing, guidance_scale=guidance_scale)
+    n, chunk, progress = _whole("n", n, 1), _whole("chunk", chunk, 1), _flag("progress", progress)
+    own_scale, samples = _flag("own_scale", own_scale), _room_for(diffusion, n)
+    labels = None if labels is None else diffusion._resolve_labels(labels, n)
+    process = dict(rule=rule, sampling_timesteps=sampling_timesteps, eta=eta, spacing=spacing)
+    process = resolve_sampling(diffusion, labels, **process, guidance_scale=guidance_scale)
     process.update(clip_denoised=clip_denoised, progress=False)
     _part_of(diffusion, slice(0, 1), labels, seed, process)  # checks all options, draws no sample
     for part in _chunks(n, chunk, progress):
