@@ -18,13 +18,15 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import ExifTags, Image
 from torch import Tensor
 
 from .checks import _brief, _class_names, _flag, _tensor, _whole
 from .data import _mirrors, load_mnist, read_idx
 from .files import _as_path, _as_utf8
-from .images import _find_images, images_from_folder, labelled_images_from_folder
+from denoising_diffusion.images import (
+    _find_images, _formats, images_from_folder, labelled_images_from_folder, _sort_names,
+)
 
 # %% ../nbs/25_datasets.ipynb #0ad1dde5
 class LoadedData(NamedTuple):
@@ -64,13 +66,6 @@ def _apply_scale(x: Tensor, scale: dict[str, list[float]] | None) -> Tensor:
     return ((x.double() - offset) / factor).clamp(-1, 1).float()
 
 # %% ../nbs/25_datasets.ipynb #9e3dbdf4
-def _sort_names(names: Iterable[str]) -> list[str]:
-    "Different names, sorted as numbers if all of them are numbers"
-    different = {*names}
-    try: return sorted(different, key=lambda name: (float(name), name))
-    except ValueError: return sorted(different)
-
-
 def _number_labels(
     values: Sequence[Any], names: Sequence[Any] | None = None,
 ) -> tuple[Tensor, list[str]]:  # LongTensor (N,), K names
@@ -110,8 +105,7 @@ def _resize(x: Tensor, size: tuple[int, int] | None) -> Tensor:
     "Images at another size, and otherwise as they were"
     if size is None or tuple(x.shape[2:]) == size: return x
     resized = F.interpolate(x.float(), size, mode="bilinear", antialias=True)
-    if x.is_floating_point(): return resized
-    return resized.round().clamp(0, 255).to(x.dtype)
+    return resized.round().clamp(0, 255).to(x.dtype) if x.dtype == torch.uint8 else resized
 
 # %% ../nbs/25_datasets.ipynb #4825ca62
 def _check_samples(name: str, x: Tensor) -> None:
@@ -122,13 +116,24 @@ def _check_samples(name: str, x: Tensor) -> None:
     if not x.isfinite().all(): raise ValueError(f"{name} must be finite, and holds nan or inf")
 
 
+def _list_labels(labels: Any, n: int) -> list[Any]:
+    "n labels as a list; an array (n, 1) is taken too"
+    array = np.asarray(labels.tolist() if hasattr(labels, "tolist") else labels)
+    if array.shape == (n, 1): array = array[:, 0]
+    if array.shape == (n,): return array.tolist()
+    given = f"{len(array)} labels" if array.ndim == 1 else f"labels of shape {array.shape}"
+    raise ValueError(f"there are {n} samples but {given}: one label for each is needed")
+
+
 def _from_arrays(
     x: Any, labels: Any = None, names: Any = None, size: tuple[int, int] | None = None,
     name: str = "data",
 ) -> LoadedData:
     "Samples and labels in memory, as `LoadedData`"
-    if isinstance(x, np.ndarray) and x.dtype.kind in "u" and x.itemsize > 1: x = x.astype(np.int64)
-    x = _tensor(name, x).detach().cpu()
+    if isinstance(x, np.ndarray):
+        is_wide = x.dtype.kind == "u" and x.itemsize > 1  # which torch can hardly compute with
+        x = np.ascontiguousarray(x.astype(np.float64) if is_wide else x)
+    x = _tensor(name, x).detach().cpu().contiguous()
     _check_samples(name, x)
     if x.ndim > 2: x = _resize(_without_gray(_as_images(x)), size)
     if x.dtype == torch.bool and x.ndim == 4: x = x.to(torch.uint8) * 255
@@ -137,10 +142,7 @@ def _from_arrays(
         scale = _fit_scale(x)
         x = _apply_scale(x, scale)
     if labels is None: return LoadedData(x, scale=scale)
-    values = labels.tolist() if hasattr(labels, "tolist") else list(labels)
-    if len(values) != len(x):
-        raise ValueError(f"there are {len(x)} samples but {len(values)} labels")
-    return LoadedData(x, *_number_labels(values, names), scale=scale)
+    return LoadedData(x, *_number_labels(_list_labels(labels, len(x)), names), scale=scale)
 
 # %% ../nbs/25_datasets.ipynb #813473a9
 def _read_head(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
@@ -252,6 +254,9 @@ def _read_table(path: Path) -> LoadedData:
         return _to_number(row[j], f"{names[j]} in line {i} of {path}")
     x = [[number(i, row, j) for j in columns] for i, row in rows[1:]]
     labels = [row[classes[0]] for _, row in rows[1:]] if classes else None
+    if labels and "" in labels:
+        raise ValueError(f"{path} must have a label in each line, but one in line "
+                         f"{rows[1 + labels.index('')][0]} is empty")
     loaded = _from_arrays(np.array(x), labels, name=str(path))
     return loaded._replace(columns=[names[j] for j in columns])
 
@@ -263,12 +268,18 @@ def _has_classes(folder: Path) -> bool:
     return len({*inside}) > 1 and 2 * len(inside) > len(places)
 
 
+def _upright_size(image: Image.Image) -> tuple[int, int]:  # (height, width)
+    "The size of an image as a camera wants it turned"
+    is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) > 4
+    return image.size if is_turned else image.size[::-1]
+
+
 def _own_size(folder: Path, most: int = 64) -> tuple[int, int] | None:  # (height, width)
     "The size of all images of a folder, if it is one, small, and in multiples of 4"
     sizes = set()
-    for path in _find_images(folder)[0]:
+    for path in filter(os.path.isfile, _find_images(folder)[0]):
         try:
-            with Image.open(path) as image: sizes.add((image.height, image.width))
+            with Image.open(path, formats=_formats) as image: sizes.add(_upright_size(image))
         except Exception: continue  # `read_folder` says what is wrong with it
         if len(sizes) > 1: return None
     for height, width in sizes:
@@ -328,13 +339,12 @@ def _read_path(path: Path, size: Any, crop: bool, unlabelled: bool) -> LoadedDat
     "The data of a folder or a file"
     suffix, idx = path.suffix.lower(), _find_idx(path)
     if os.path.isdir(path) and not idx: return _read_images(path, size, crop, unlabelled)
-    if crop: raise ValueError(f"crop is for a folder of images, not for {path}")
-    if idx and os.path.isfile(idx): return _read_digits(idx, size)
     if suffix == ".csv" and os.path.isfile(path): return _read_table(path)
     if suffix in (".npy", ".npz") and os.path.isfile(path):
         arrays = _read_arrays(path)
         names = arrays.get("class_names")
         return _from_arrays(arrays["images"], arrays.get("labels"), names, size, str(path))
+    if idx and os.path.isfile(idx): return _read_digits(idx, size)
     raise ValueError(f"there is no folder {str(path)!r}, nor a file of that name that ends in "
                      f".npy, .npz or .csv or holds IDX")
 
@@ -352,11 +362,14 @@ def load_data(
     "Data of your own, ready for `train`: labels counted from 1, and values in [-1, 1] or bytes"
     size, crop = _check_pair(size), _flag("crop", crop)
     unlabelled = _flag("unlabelled", unlabelled)
-    if isinstance(source, (str, Path)) and str(source) in _mirrors:
+    is_path = isinstance(source, (str, Path))
+    if crop and not (is_path and os.path.isdir(source)):
+        raise ValueError(f"crop is for a folder of images, not for {_brief(source)}")
+    if is_path and str(source) in _mirrors and not os.path.exists(source):
         images, labels = load_mnist("train", str(source))
         names = _fashion if str(source) == "fashion_mnist" else [str(i) for i in range(10)]
         found = _from_arrays(images, labels, names, size)
-    elif isinstance(source, (str, Path)):
+    elif is_path:
         path = _as_path("data", source, "a folder or a file")
         found = _read_path(path, size, crop, unlabelled)
     else: found = _from_arrays(*_split_pair(source), size=size)

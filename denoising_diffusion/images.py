@@ -409,14 +409,23 @@ def images_from_folder(
     return found.images
 
 # %% ../nbs/23_images.ipynb #abf1bed1
+def _sort_names(names: Iterable[str]) -> list[str]:
+    "Different names, sorted as numbers if all of them are numbers"
+    different = sorted({*names})
+    try: numbers = {name: float(name) for name in different}
+    except ValueError: return different
+    are_finite = all(map(math.isfinite, numbers.values()))
+    return sorted(different, key=lambda name: numbers[name]) if are_finite else different
+
 def _label_names(folder: Path) -> list[str]:
     "The names of a folder's sub-folders; a warning names the images outside them"
     inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    names = [path.name for path in inside if os.path.isdir(path)]
+    folders = [path for path in inside if os.path.isdir(path)]
+    names = _sort_names(path.name for path in folders if _find_images(path)[0])
     if len(names) < 2:
         raise ValueError(f"{folder} must hold a sub-folder of images "
                          f"for each of two labels or more, but has {len(names)}")
-    loose = [path for path in inside if _is_image(path) and path.name not in names]
+    loose = [path for path in inside if _is_image(path) and path not in folders]
     skipped = dict.fromkeys(loose, "in no sub-folder, so without a label")
     text = ImageFolder(torch.empty(0), [], skipped).summary(folder)
     if loose: warn_user(f"left out of {_display_name(folder)}: {text}")

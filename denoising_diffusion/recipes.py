@@ -21,7 +21,9 @@ from fastcore.basics import patch
 from torch import Tensor
 
 from .blocks import ConditionalMLP
-from .checkpoints import network_config, plain_value, read_checkpoint
+from denoising_diffusion.checkpoints import (
+    network_config, _plain_settings, plain_value, read_checkpoint,
+)
 from .checks import _brief, _whole, warn_user
 from .data import _mirrors, load_mnist, split_labels, split_validation
 from .datasets import _check_pair, load_data, LoadedData
@@ -160,8 +162,8 @@ def _choose_unet(
     is_gray, num_classes = colors == 1, len(data.class_names or []) or None
     width, predicted, lr, batch_size = (16, "v", 2e-3, 64) if is_gray else (48, "start", 5e-4, 32)
     diffusion = picture_diffusion(
-        tuple(size), channels or width, prediction or predicted, dropout, colors=colors,
-        num_classes=num_classes)
+        tuple(size), width if channels is None else channels, prediction or predicted, dropout,
+        colors=colors, num_classes=num_classes)
     epochs = _count_epochs(n, batch_size, 12_000, 100)
     settings = dict(num_epochs=epochs, batch_size=batch_size, lr=lr, checkpoint_steps=200)
     if flip is None: flip = not is_gray and not num_classes
@@ -178,7 +180,7 @@ def _choose_mlp(
         if value: raise ValueError(f"{name} is for images, and these data are points")
     n, d = data.x.shape
     num_classes = len(data.class_names or []) or None
-    width = channels or (32 if d < 4 else 64)
+    width = (32 if d < 4 else 64) if channels is None else channels
     network = ConditionalMLP(40, width, d_in=d, num_classes=num_classes)
     betas, predicted = logsnr_beta_schedule(40), prediction or "v"
     settings = dict(_points_settings, num_epochs=_count_epochs(n, 128, 20_000, 2000))
@@ -359,6 +361,7 @@ def _command_line(data: str, options: dict[str, Any]) -> str:
     for name, value in options.items():
         if value is None or value is False: continue
         words.append(f"--{name}")
+        if isinstance(value, (tuple, list)): value = "x".join(map(str, value))  # a size
         if value is not True: words.append(_quote(str(value)))
     return " ".join(words)
 
@@ -383,14 +386,17 @@ def card(
     card["recipe"] = f"{settings}; {always}"
     card["command"] = _command_line(data, options | dict(seed=seed or None))
     card |= dict(seed=seed, epochs=len(history))
-    card["training_loss"] = round(history.mean_batch_loss[-1], 5)
-    if history.val_loss: card["validation_loss"] = round(history.val_loss[-1], 5)
+    last = len(history) - 1
+    if self.settings.get("patience"): last = (history.best_epoch or len(history)) - 1
+    if last < len(history) - 1: card["best_epoch"] = last + 1  # the weights are its
+    card["training_loss"] = round(history.mean_batch_loss[last], 5)
+    if history.val_loss: card["validation_loss"] = round(history.val_loss[last], 5)
     return card
 
 # %% ../nbs/34_recipes.ipynb #fa505627
 # two runs may differ in these
 _not_compared = (*_recipe_only, "sampling", "guidance_scale", "num_epochs", "patience",
-                 "resumed")
+                 "accumulate", "resumed")
 
 
 def _named_facts(
@@ -403,7 +409,8 @@ def _named_facts(
     options = (network or {}).get("options", {})
     dtype = settings.get("dtype")
     dtype_name = str(dtype).removeprefix("torch.") if dtype else None
-    known = facts | options | dict(prediction=prediction) | settings | dict(dtype=dtype_name)
+    known = facts | options | dict(prediction=prediction) | _plain_settings(settings)
+    known |= dict(dtype=dtype_name)
     shown = {name: value for name, value in known.items() if name not in _not_compared}
     return plain_value({name.replace("_", " "): value for name, value in shown.items()})
 

@@ -130,13 +130,13 @@ def _read_numbers(name: str, value: Any, count: int) -> list[float]:
 def unscale(
     diffusion: GaussianDiffusion,  # its card may have an entry `scale`
     x: Tensor,  # (B, *data_shape), where [-1, 1] is what the network learned
-) -> Tensor:  # (B, *data_shape)
+) -> Tensor:  # (B, *data_shape); float64 if the card has a `scale`
     "Data in their own scale, as the card says; x itself if the card has no `scale`"
     _check_diffusion(diffusion)
     x, scale = _tensor("x", x), _read_scale(diffusion)
     if scale is None: return x
     offset, factor = (torch.tensor(value, dtype=torch.float64, device=x.device) for value in scale)
-    return (x.double() * factor + offset).to(x.dtype)
+    return x.double() * factor + offset
 
 # %% ../nbs/07_samplers.ipynb #bd25ae57
 _sampling_entries = "sampler", "steps", "eta", "spacing"
