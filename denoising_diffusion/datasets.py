@@ -81,6 +81,15 @@ def _number_labels(
     raise ValueError(f"labels must be one of the {len(known)} class_names, or count them from 1, "
                      f"not {_brief(wrong[0])}")
 
+# %% ../nbs/25_datasets.ipynb #c6bb6f31
+def _list_labels(labels: Any, n: int) -> list[Any]:
+    "n labels as a list; an array (n, 1) is taken too"
+    array = np.asarray(labels.tolist() if hasattr(labels, "tolist") else labels)
+    if array.shape == (n, 1): array = array[:, 0]
+    if array.shape == (n,): return array.tolist()
+    given = f"{len(array)} labels" if array.ndim == 1 else f"labels of shape {array.shape}"
+    raise ValueError(f"there are {n} samples but {given}: one label for each is needed")
+
 # %% ../nbs/25_datasets.ipynb #09838c53
 _most_bytes = 2**32  # of an array
 
@@ -114,15 +123,6 @@ def _check_samples(name: str, x: Tensor) -> None:
                          f"not {tuple(x.shape)}")
     if x.is_complex(): raise ValueError(f"{name} must hold real numbers, not {x.dtype}")
     if not x.isfinite().all(): raise ValueError(f"{name} must be finite, and holds nan or inf")
-
-
-def _list_labels(labels: Any, n: int) -> list[Any]:
-    "n labels as a list; an array (n, 1) is taken too"
-    array = np.asarray(labels.tolist() if hasattr(labels, "tolist") else labels)
-    if array.shape == (n, 1): array = array[:, 0]
-    if array.shape == (n,): return array.tolist()
-    given = f"{len(array)} labels" if array.ndim == 1 else f"labels of shape {array.shape}"
-    raise ValueError(f"there are {n} samples but {given}: one label for each is needed")
 
 
 def _from_arrays(
