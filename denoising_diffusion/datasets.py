@@ -237,7 +237,7 @@ def _check_header(path: Path, rows: list[tuple[int, list[str]]]) -> list[str]:
         raise ValueError(f"{path} must have a different name over each column, not {_brief(names)}")
     return names
 
-
+# %% ../nbs/25_datasets.ipynb #b561ef91
 def _read_table(path: Path) -> LoadedData:
     "The points of a .csv file, with labels if there is a column for them"
     rows = _read_rows(path)
