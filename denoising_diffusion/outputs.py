@@ -176,6 +176,19 @@ def _check_new(path: Path) -> None:
     if os.listdir(path):
         raise ValueError(f"{path} must be a new or an empty folder: it holds files")
 
+def _give_name(folder: Path, target: Path) -> None:
+    "Rename a folder; a `ValueError` that says where it is if the name has been taken meanwhile"
+    try:
+        with suppress(FileNotFoundError): target.rmdir()  # it is empty
+        folder.rename(target)
+    except OSError as error:
+        names = (target.with_name(f"{target.name}-{i}") for i in range(2, 10**6))
+        free = next(name for name in names if not os.path.lexists(name))
+        folder.rename(free)
+        raise ValueError(f"{target} can't be replaced: {error.strerror or error}; the samples are "
+                         f"in {free}") from error
+
+# %% ../nbs/46_outputs.ipynb #c5132409
 @contextmanager
 def _new_folder(path: Path) -> Iterator[Path]:
     "A `with` block that fills a temporary folder, which then gets this path, whole or not at all"
@@ -186,8 +199,7 @@ def _new_folder(path: Path) -> Iterator[Path]:
     try:
         temporary.mkdir()
         yield temporary
-        with suppress(FileNotFoundError): target.rmdir()  # it is empty
-        temporary.rename(target)
+        _give_name(temporary, target)
     except OSError as error:
         raise ValueError(f"{path} can't be written: {error.strerror or error}") from error
     finally: shutil.rmtree(temporary, ignore_errors=True)
