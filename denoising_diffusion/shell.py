@@ -103,8 +103,8 @@ _python_names = {  # name in the functions behind the commands -> name of the op
     "dtype None instead of bfloat16": "no bf16 instead of bf16", "model channels": "channels",
     "dtype bfloat16 instead of None": "bf16 instead of no bf16", "started from": "finetune",
     "needs labels": "needs a model with labels",
-    "pass trust=True": "add --trust", "a smaller lr or grad_clip": "a smaller --lr",
-    "a smaller lr": "a smaller --lr",
+    "a smaller lr or grad_clip": "a smaller --lr", "a smaller lr": "a smaller --lr",
+    "TensorBoardWriter needs": "--tensorboard needs",
 }
 
 def _name_options(
@@ -115,6 +115,7 @@ def _name_options(
     "A message with the option names of the command; quoted text and paths stay as they are"
     for name, option in _python_names.items():
         message = re.sub(rf"(?<![\w'\"/.-]){name}(?![\w'\"/.])", option, message)
+    if dashes and "trust" in options: message = message.replace("pass trust=True", "add --trust")
     words = "|".join(options)
     head = re.match(rf"(?:(?:{words}|and) )+(?=must|can|goes|is for|needs|=)", message)
     if not head: return message
@@ -174,6 +175,9 @@ def _run_in_shell(command: Callable[..., Any]) -> None:
         _check_here()
         command(**_check_options(command, arguments))
     except (ValueError, FloatingPointError, OSError) as error: _exit(name, translate(error), 2)
+    except ImportError as error:
+        if error.name: raise  # not one of our own, which says what to install
+        _exit(name, translate(error), 2)
     except KeyboardInterrupt: _exit(name, stopped, 130)
     except (MemoryError, RuntimeError) as error:
         if "memory" not in repr(error).lower(): raise
