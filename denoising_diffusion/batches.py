@@ -34,7 +34,11 @@ class _Order(Sampler[int]):
 def _collate(items: list[Any]) -> Any:
     "Items of a Dataset as a batch; of dicts only the samples and the labels"
     parts = [_split_parts(item) if isinstance(item, Mapping) else item for item in items]
-    return default_collate(parts)
+    try: return default_collate(parts)
+    except TypeError:
+        raise ValueError("each item of a Dataset must be a tensor or an array, made for example by "
+                         f"ToTensor() of torchvision, maybe with a label, not {_brief(parts[0])}"
+                         ) from None
 
 def _as_loader(data: Any, batch_size: int, shuffle: bool = False, name: str = "data") -> Any:
     "A DataLoader of a Dataset, in order or shuffled like tensors; other data as they are"
