@@ -32,6 +32,7 @@ from .checks import (
 from .files import _locked
 from .batches import Batches, Data, _as_loader
 from .data import find_device
+from .datasets import LoadedData
 from .inputs import (
     _BatchCheck, _check_all_labels, _check_augmented, _check_data, _check_loss, _check_measured,
     _check_options, _check_time_weights, _Generators, _make_optimizer, _to_device)
@@ -45,6 +46,11 @@ from denoising_diffusion.checkpoints import (
 
 # %% ../nbs/31_training.ipynb #9f2f255b
 _adam = partial(torch.optim.Adam, betas=(0.9, 0.99))
+
+def _check_patience(patience: Any, val_data: Data | None) -> None:
+    if patience is None or val_data is not None: return
+    patience = _whole("patience", patience, least=1)
+    raise ValueError(f"patience={patience} needs val_data, to measure val_loss on")
 
 # %% ../nbs/31_training.ipynb #a03722f6
 class Training(_TrainingState):
@@ -89,9 +95,8 @@ def train(
     **kwargs: Any,
 ) -> History:
     "Train the network of `diffusion` on `train_data` (arXiv 2006.11239, algorithm 1)"
+    _check_patience(kwargs.get("patience"), val_data)  # before anything is written
     training = Training(diffusion, num_epochs=num_epochs, **kwargs)
-    if training.patience and val_data is None:
-        raise ValueError(f"patience={training.patience} needs val_data, to measure val_loss on")
     batches = training.make_batches(train_data)
     val_data = training.place(_as_loader(val_data, 256, name="val_data"), "val_data")
     if val_data is not None: training.val_check = _check_measured(diffusion, val_data, "val_data")
@@ -429,13 +434,18 @@ def _epochs_left(self: Training) -> Iterator[int]:
         yield len(self.history)
 
 # %% ../nbs/31_training.ipynb #1f46269e
+def _as_pair(data: Any) -> Any:
+    "What `load_data` has read as its samples, with their labels if it has some"
+    if not isinstance(data, LoadedData): return data
+    return data.x if data.labels is None else (data.x, data.labels)
+
 @patch
 def place(
     self: Training, data: Data | None, name: str,
 ) -> Tensor | tuple | DataLoader | None:
     "`data`, checked; tensors go to the device if they fill less than half of its free memory"
     if data is None: return None
-    data = _check_data(self.diffusion, data, name)
+    data = _check_data(self.diffusion, _as_pair(data), name)
     return data if isinstance(data, DataLoader) else _to_device(data, self.diffusion.device)
 
 @patch
