@@ -8,6 +8,7 @@ __all__ = ['ddpm_sample', 'ddpm_train']
 # %% ../nbs/52_cli.ipynb #f217eafa
 import contextlib
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -37,7 +38,7 @@ from .training import train
 from .plots import save_image
 from .pretrained import _card_path, load_pretrained, save_pretrained
 from .recipes import Recipe, find_recipe, recipes
-from .watching import EpochLines, TensorBoardWriter, training_hint
+from .watching import EpochLines, TensorBoardWriter, training_hint, _write
 from denoising_diffusion.outputs import (
     _autocast_dtype, _check_kind, _check_new, _count, _describe, _Edit, _find_target, _grid,
     _SamplingOptions, _Target, _write_samples,
@@ -72,6 +73,7 @@ def ddpm_sample(
     target = _check_target(out)
     diffusion = _load_model(model, trust).to(find_device(device))
     _check_request(n, columns, seed, diffusion, target.kind)
+    _refuse_own_data(target, diffusion)
     chosen = _class_numbers(diffusion, labels)
     edit = _read_edit(diffusion, start, strength, mask)
     if compile: _compile_network(diffusion)
@@ -127,6 +129,20 @@ def _check_target(out: str) -> _Target:
     except OSError as error:
         raise ValueError(f"cannot write {target}: {error.strerror or error}") from None
     return target
+
+# %% ../nbs/52_cli.ipynb #2139c46f
+def _data_of(command: Any) -> str | None:
+    "The name of the data in a command `ddpm_train DATA …`; None if it is no such command"
+    try: words = shlex.split(command) if isinstance(command, str) else []
+    except ValueError: return None
+    return Path(words[1]).name if len(words) > 1 and words[0] == "ddpm_train" else None
+
+def _refuse_own_data(target: _Target, diffusion: GaussianDiffusion) -> None:
+    "Raise a `ValueError` if samples would overwrite a file of the name that the data have"
+    name, real = _data_of(diffusion.card.get("command")), Path(os.path.realpath(target.path))
+    if name not in (target.path.name, real.name) or not real.exists(): return
+    raise ValueError(f"{target} would overwrite the data that the model was trained on: "
+                     "name another --out")
 
 # %% ../nbs/52_cli.ipynb #d28fdc70
 def _load_model(model: str, trust: bool = False) -> GaussianDiffusion:
@@ -380,10 +396,10 @@ def _save_progress_grid(
 
 # %% ../nbs/52_cli.ipynb #b8972c10
 def _print_hint(diffusion: GaussianDiffusion, history: History, seen: set[str]) -> None:
-    "Print what the losses suggest, once"
+    "Print what the losses suggest, once, above the progress bar"
     hint = training_hint(history)
     kind = (hint or "").partition(":")[0]
-    if hint and kind not in seen: print(f"hint: {hint}")
+    if hint and kind not in seen: _write(f"hint: {hint}")
     seen.add(kind)
 
 def _count_between(recipe: Recipe) -> int:
