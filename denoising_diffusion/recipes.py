@@ -198,8 +198,9 @@ def _as_recipe(diffusion: GaussianDiffusion, data: LoadedData, settings: dict[st
     facts: dict[str, Any] = dict(data=_describe_data(data, num_train, "augment" in settings))
     for name in ("class_names", "scale", "columns"):
         if getattr(data, name): facts[name] = getattr(data, name)
-    if data.class_names: facts["guidance_scale"] = 2.0
-    if data.x.ndim == 4: facts["sampling"] = dict(sampler="unipc", steps=25)
+    is_points = data.x.ndim == 2
+    facts["sampling"] = dict(sampler="unipc", steps=40 if is_points else 25)
+    if data.class_names and not is_points: facts["guidance_scale"] = 1.5
     return Recipe(diffusion, train_data, val_data, settings, facts)
 
 # %% ../nbs/34_recipes.ipynb #6de14525

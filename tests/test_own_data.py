@@ -81,7 +81,7 @@ def test_a_table_of_points_in_its_own_scale(folder):
     assert header == ["height", "weight"] and len(rows) == 4000
     drawn, real = np.array(rows, float), np.loadtxt(folder/"points.csv", delimiter=",", skiprows=1)
     np.testing.assert_allclose(drawn.mean(0), real.mean(0), rtol=0.05)
-    np.testing.assert_allclose(drawn.std(0), real.std(0), rtol=0.15)
+    np.testing.assert_allclose(drawn.std(0), real.std(0), rtol=0.05)
 
 
 def test_arrays_with_labels_as_text(folder):
