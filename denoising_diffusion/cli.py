@@ -7,13 +7,14 @@ __all__ = ['ddpm_sample', 'ddpm_train']
 
 # %% ../nbs/52_cli.ipynb #f217eafa
 import contextlib
+import csv
 import os
 import shlex
 import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -138,9 +139,9 @@ def _data_of(command: Any) -> str | None:
     return Path(words[1]).name if len(words) > 1 and words[0] == "ddpm_train" else None
 
 def _refuse_own_data(target: _Target, diffusion: GaussianDiffusion) -> None:
-    "Raise a `ValueError` if samples would overwrite a file of the name that the data have"
+    "Raise a `ValueError` if samples would overwrite the data, or a file in a folder of their name"
     name, real = _data_of(diffusion.card.get("command")), Path(os.path.realpath(target.path))
-    if name not in (target.path.name, real.name) or not real.exists(): return
+    if name not in (*target.path.parts, *real.parts) or not real.exists(): return
     raise ValueError(f"{target} would overwrite the data that the model was trained on: "
                      "name another --out")
 
@@ -152,6 +153,11 @@ def _load_model(model: str, trust: bool = False) -> GaussianDiffusion:
     return load_pretrained(model, trust=trust)
 
 # %% ../nbs/52_cli.ipynb #fa8c8b18
+def _split_names(asked: str, known: Sequence[str]) -> list[str]:
+    "Names with commas between them; a name that holds a comma is known, or in double quotes"
+    if asked in known: return [asked]
+    return [name.strip() for row in csv.reader([asked], skipinitialspace=True) for name in row]
+
 def _class_numbers(
     diffusion: GaussianDiffusion,
     asked: str | None,  # class names with commas between; None for all
@@ -161,7 +167,7 @@ def _class_numbers(
         if asked is None: return []
         raise ValueError(f"{diffusion.name} has no labels, so it can't draw {asked!r}")
     names = diffusion.class_names
-    if isinstance(asked, str): names = [name.strip() for name in asked.split(",")]
+    if isinstance(asked, str): names = _split_names(asked, names)
     elif asked is not None: names = list(asked) if isinstance(asked, (list, tuple)) else [asked]
     return diffusion._resolve_labels(names, len(names)).tolist()
 
@@ -267,9 +273,9 @@ def _choose_columns(columns: int | None, n: int, num_labels: int) -> int | None:
 # %% ../nbs/52_cli.ipynb #c17f0e62
 @_plain_errors
 def ddpm_train(
-    data: str,  # a recipe (spiral, numbers, …), mnist, a folder, .npz, .npy, IDX or .csv: see below
+    data: str,  # a recipe, mnist, a folder (sub-folders are classes), .npz, .npy, IDX or .csv
     out: str | None = None,  # the .safetensors file to write (default: runs/NAME.safetensors)
-    epochs: int | None = None,  # passes through the data (default: the recipe's; up to 100)
+    epochs: int | None = None,  # passes through the data (default: the recipe's)
     batch: int | None = None,  # samples in a batch (default: the recipe's)
     lr: float | None = None,  # the highest learning rate (default: the recipe's)
     size: str | None = None,  # of own images: 32, or height x width as 32x48 (default: own, or 32)
@@ -395,9 +401,11 @@ def _save_progress_grid(
     return save_image(_grid(x, 4), folder/f"{len(history):04}.png")
 
 # %% ../nbs/52_cli.ipynb #b8972c10
-def _print_hint(diffusion: GaussianDiffusion, history: History, seen: set[str]) -> None:
-    "Print what the losses suggest, once, above the progress bar"
-    hint = training_hint(history)
+def _print_hint(
+    diffusion: GaussianDiffusion, history: History, seen: set[str], since: int = 0,
+) -> None:
+    "Print what the losses suggest after `since` epochs, once, above the progress bar"
+    hint = training_hint(history) if len(history) >= since else None
     kind = (hint or "").partition(":")[0]
     if hint and kind not in seen: _write(f"hint: {hint}")
     seen.add(kind)
@@ -417,7 +425,7 @@ def _watch(
         _save_progress_grid(diffusion, history, _progress_folder(path))
     tasks: list[Callable[..., Any]] = [draw]
     if not quiet:
-        tasks += [EpochLines(num_epochs), partial(_print_hint, seen=set())]
+        tasks += [EpochLines(num_epochs), partial(_print_hint, seen=set(), since=num_epochs // 10)]
     if tensorboard: tasks.append(TensorBoardWriter(path.with_name(f"{path.stem}-tensorboard")))
     def after_epoch(diffusion: GaussianDiffusion, history: History) -> None:
         for task in tasks: task(diffusion, history)

@@ -207,7 +207,8 @@ def _to_number(cell: str, place: str) -> float:
     try: number = float(cell)
     except ValueError: number = math.nan
     if math.isfinite(number): return number
-    raise ValueError(f"{place} must be a finite number, not {cell!r}")
+    raise ValueError(f"{place} must be a finite number, not {cell!r}; a column of class names "
+                     "must be called label")
 
 
 def _read_rows(path: Path) -> list[tuple[int, list[str]]]:

@@ -165,7 +165,8 @@ def _run_in_shell(command: Callable[..., Any]) -> None:
     "Run a command with the arguments of the shell; print an error or a warning as one line"
     name, parser = command.__name__, _parser(command)
     arguments = {k: v for k, v in vars(parser.parse_args()).items() if k not in ("pdb", "xtra")}
-    stopped = "stopped; the same command resumes it" if name == "ddpm_train" else "stopped"
+    again = "stopped; the same command resumes it from its last checkpoint, if there is one"
+    stopped = again if name == "ddpm_train" else "stopped"
     options = [k for k, v in signature(command).parameters.items() if v.default is not v.empty]
     def translate(message: object) -> str: return _name_options(str(message), options, "--")
     def warn(message: Warning | str, *_: Any) -> None:
