@@ -9,12 +9,14 @@ __all__ = ['ddpm_fld', 'ddpm_reference', 'ddpm_measure']
 import json
 import os
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 # %% ../nbs/53_measuring.ipynb #54d09951
@@ -24,10 +26,12 @@ from .samplers import sample
 from .files import _as_path, _as_utf8, write_file
 from .data import find_device, is_bf16_fast, load_mnist, split_validation
 from denoising_diffusion.images import (
-    images_from_folder, _label_names, labelled_images_from_folder,
+    _find_images, _formats, images_from_folder, _label_names, labelled_images_from_folder,
 )
-from .datasets import _has_classes, load_data, _read_arrays
-from .pretrained import load_pretrained, pretrained_names
+from denoising_diffusion.datasets import (
+    _fashion, _find_idx, _has_classes, load_data, LoadedData, _read_arrays, _upright_size,
+)
+from .pretrained import pretrained_names
 from denoising_diffusion.frechet import (
     Reference, fld, load_reference, report, save_reference, train_reference,
 )
@@ -39,7 +43,7 @@ from .recipes import _quote
 from .shell import _plain_errors, _printable
 from .outputs import _SamplingOptions, _autocast_dtype, _count, _describe
 from denoising_diffusion.cli import (
-    _absolute, _check_output, _class_numbers, _cycle_classes, _most, _quiet_downloads,
+    _absolute, _check_output, _class_numbers, _cycle_classes, _load_model, _most, _quiet_downloads,
 )
 
 # %% ../nbs/53_measuring.ipynb #a94df25d
@@ -57,6 +61,7 @@ def ddpm_fld(
     bf16: bool = False,  # sample in bfloat16, if this device is fast with it
     stretch: bool = False,  # map each image's darkest and lightest pixel to black and white
     out: str | None = None,  # a .json file for the result
+    trust: bool = False,  # import the network of a model that names a class of your own
     device: str | None = None,  # cuda, mps or cpu (default: the fastest there is)
     quiet: bool = False,  # show no progress bar
 ) -> dict[str, Any]:
@@ -66,7 +71,7 @@ def ddpm_fld(
     find_device(device)  # also for images, which need none: the name may be wrong
     real = load_reference(reference)
     options = _SamplingOptions(sampler, steps, eta, spacing, guidance, bf16, seed)
-    images, labels, record = _read_or_sample(source, n, real, options, device, not quiet)
+    images, labels, record = _read_or_sample(source, n, real, options, device, not quiet, trust)
     result = dict(source=source, n=len(images), **record, reference=reference, stretch=stretch)
     result["fld"] = fld(images, real, normalize_contrast=stretch)
     if labels is not None: result["accuracy"] = report(images, labels, real)["accuracy"]
@@ -78,11 +83,6 @@ def ddpm_fld(
 def _to_gray(images: Tensor) -> Tensor:  # (N, 3, H, W) -> (N, 1, H, W), bytes
     "The mean of the colors"
     return images.float().mean(1, keepdim=True).round().to(torch.uint8)
-
-def _names_of(reference: Reference) -> list[str]:
-    "The names of a reference's classes, or their numbers"
-    numbers = [str(i) for i in range(1, reference.lenet.num_classes + 1)]
-    return reference.card.get("class_names") or numbers
 
 def _read_classes(folder: Path, known: list[str]) -> tuple[Tensor, list[str]] | None:
     "Images of sub-folders that are named like known classes, and their classes; else None"
@@ -101,20 +101,40 @@ def _name_labels(labels: np.ndarray, names: list[str]) -> list[str] | None:
     is_right = labels.dtype.kind in "iu" and all(1 <= value <= len(names) for value in values)
     return [names[value - 1] for value in values] if is_right else None
 
+def _find_numbers(labels: np.ndarray, names: Any, known: list[str]) -> Tensor | None:
+    "Labels as the places of their names among the known ones; None if one is not there"
+    classes = _name_labels(labels, known if names is None else [str(name) for name in names])
+    if classes is None or not {*classes} <= {*known}: return None
+    return torch.tensor([known.index(name) + 1 for name in classes])
+
 # %% ../nbs/53_measuring.ipynb #bc01ce27
+def _same_numbers(labels: np.ndarray, names: Any, num_classes: int) -> Tensor | None:
+    "Labels 1 … K as they are; None if they are others, or if their names are not K"
+    numbers = [str(i) for i in range(1, num_classes + 1)]
+    as_many = names is None or len(names) == num_classes
+    if labels.dtype.kind == "U" or not as_many: return None
+    if _name_labels(labels, numbers) is None: return None
+    return torch.from_numpy(labels.astype(np.int64))
+
+def _warn_of_labels(source: Path, reference: Reference) -> None:
+    known, num_classes = reference.card.get("class_names"), reference.lenet.num_classes
+    about = f"knows other classes, {', '.join(known)}" if known else (
+        f"has {num_classes} classes without names")
+    warn_user(f"the labels of {source} are left out: the reference {about}")
+
 def _class_numbers_of(
-    labels: np.ndarray | None, names: Any, known: list[str], source: Path,
+    labels: np.ndarray | None, names: Any, reference: Reference, source: Path,
 ) -> Tensor | None:
     "Labels as the reference numbers its classes; None if there are none that it knows"
     if labels is None: return None
-    classes = _name_labels(labels, known if names is None else [str(name) for name in names])
-    if classes is not None and {*classes} <= {*known}:
-        return torch.tensor([known.index(name) + 1 for name in classes])
-    warn_user(f"the labels of {source} are left out: the reference knows other classes, "
-              f"{', '.join(known)}")
-    return None
+    known = reference.card.get("class_names")
+    if known: numbers = _find_numbers(labels, names, known)
+    else: numbers = _same_numbers(labels, names, reference.lenet.num_classes)
+    if numbers is None: _warn_of_labels(source, reference)
+    return numbers
 
-def _read_file(source: Path, known: list[str]) -> tuple[Tensor, Tensor | None]:
+# %% ../nbs/53_measuring.ipynb #ae204f91
+def _read_file(source: Path, reference: Reference) -> tuple[Tensor, Tensor | None]:
     "The images of a .npy or .npz file, bytes or floats in [-1, 1], and their labels"
     arrays = _read_arrays(source)
     array = np.ascontiguousarray(arrays["images"])
@@ -125,20 +145,20 @@ def _read_file(source: Path, known: list[str]) -> tuple[Tensor, Tensor | None]:
     labels, names = arrays.get("labels"), arrays.get("class_names")
     if labels is not None and labels.shape != (len(x),):
         raise ValueError(f"{source} holds {len(x)} images, but labels of shape {labels.shape}")
-    numbers = _class_numbers_of(labels, names, known, source)
+    numbers = _class_numbers_of(labels, names, reference, source)
     return x.float() if x.is_floating_point() else x, numbers
 
-# %% ../nbs/53_measuring.ipynb #ae204f91
 def _read_images(source: Path, reference: Reference) -> tuple[Tensor, Tensor | None]:
     "Images (N, 1, 28, 28) of a folder, in gray, or of a .npy or .npz file; their labels, or None"
-    known = _names_of(reference)
-    if not os.path.isdir(source): return _read_file(source, known)
-    found = _read_classes(source, known)
+    if not os.path.isdir(source): return _read_file(source, reference)
+    known = reference.card.get("class_names")
+    found = _read_classes(source, known) if known else None
     if found: return _to_gray(found[0]), torch.tensor([known.index(name) + 1 for name in found[1]])
+    if not known and _has_classes(source): _warn_of_labels(source, reference)
     return _to_gray(images_from_folder(source, 28, background="black", keep_blank=True)), None
 
 # %% ../nbs/53_measuring.ipynb #4e2e90b8
-def _find_images(source: str) -> Path | None:
+def _find_source(source: str) -> Path | None:
     "The folder or file of images, None for a model; a `ValueError` if there is neither"
     path, arrays, models = _as_path("source", source), (".npy", ".npz"), (".safetensors", ".pt")
     suffix = path.suffix.lower() if os.path.isfile(path) else None
@@ -170,11 +190,11 @@ def _check_readable(diffusion: GaussianDiffusion, reference: Reference) -> None:
 def _draw(
     diffusion: GaussianDiffusion, n: int, options: _SamplingOptions, progress: bool = True,
 ) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
-    "n samples, of all classes in turn, their labels (n,), and a record of how they were drawn"
+    "n samples in [-1, 1], of all classes in turn, their labels (n,), and how they were drawn"
     labels = _cycle_classes(_class_numbers(diffusion, None), _whole("n", n, 2, _most))
     drawing = dict(seed=options.seed, dtype=_autocast_dtype(options.bf16, diffusion.device))
-    process = options.process(diffusion)
-    samples = sample(diffusion, n, labels, **drawing, **process, progress=progress)
+    drawing |= options.process(diffusion)
+    samples = sample(diffusion, n, labels, **drawing, own_scale=False, progress=progress)
     bf16 = options.bf16 and is_bf16_fast(diffusion.device)
     return samples, labels, options.record(diffusion) | dict(bf16=bf16)
 
@@ -186,10 +206,11 @@ def _sample_digits(
     *,
     device: str | None = None,  # cuda, mps or cpu; None for the fastest
     progress: bool = True,
+    trust: bool = False,  # import a network from outside the package
 ) -> tuple[Tensor, Tensor | None, dict[str, Any]]:  # (n, 1, 28, 28), their labels (n,), a record
     "Digits from a model, all its labels in turn, and a record of how they were sampled"
     _whole("n", n, 2, _most)
-    diffusion = load_pretrained(model).to(find_device(device))
+    diffusion = _load_model(model, trust).to(find_device(device))
     _check_readable(diffusion, reference)
     return _draw(diffusion, n, options, progress)
 
@@ -204,14 +225,15 @@ def _refuse_options(source: str, options: _SamplingOptions, **others: Any) -> No
 
 def _read_or_sample(
     source: str, n: int | None, reference: Reference, options: _SamplingOptions,
-    device: str | None, progress: bool,
+    device: str | None, progress: bool, trust: bool = False,
 ) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
     "The images of a file or folder, or those of a model as `_sample_digits` returns them"
-    path = _find_images(source)
+    path = _find_source(source)
     if path is None:
         n = 10_000 if n is None else n
-        return _sample_digits(source, n, reference, options, device=device, progress=progress)
-    _refuse_options(source, options, n=n)
+        how = dict(device=device, progress=progress, trust=trust)
+        return _sample_digits(source, n, reference, options, **how)
+    _refuse_options(source, options, n=n, trust=trust or None)
     return *_read_images(path, reference), {}
 
 # %% ../nbs/53_measuring.ipynb #b24ff18d
@@ -241,7 +263,8 @@ def _read_labeled(data: str) -> tuple[_LabeledSet, _LabeledSet, dict[str, Any]]:
     "(images, labels) to train on, the same to test with, and facts for the card"
     if data in ("mnist", "fashion_mnist"):
         facts = dict(data=f"{data}: its training pictures, measured against its test pictures")
-        return load_mnist("train", data), load_mnist("test", data), facts
+        names = [str(i) for i in range(10)] if data == "mnist" else _fashion
+        return load_mnist("train", data), load_mnist("test", data), dict(facts, class_names=names)
     if not os.path.isdir(_as_path("data", data, "a folder")):
         raise ValueError(f"{data!r} is neither mnist nor fashion_mnist, nor a folder")
     with warnings.catch_warnings(record=True) as left_out:
@@ -299,30 +322,46 @@ def _check_image_shape(source: str, shape: tuple[int, ...]) -> tuple[int, int]:
     raise ValueError(f"{source} must be images in color or gray, not data of shape {shape}")
 
 # %% ../nbs/53_measuring.ipynb #e4dc9c51
+def _size_in(folder: Path, most: int = 256) -> tuple[int, int]:
+    "Height and width of a folder's images, 256 pixels at most; 32 × 32 if they are not the same"
+    sizes = set()
+    for path in filter(os.path.isfile, _find_images(folder)[0]):
+        with suppress(Exception), Image.open(path, formats=_formats) as image:
+            sizes.add(_upright_size(image))  # of those that can be read
+    if len(sizes) != 1: return 32, 32
+    [(height, width)] = sizes
+    shrink = max(1.0, height / most, width / most)
+    return max(1, round(height / shrink)), max(1, round(width / shrink))
+
+def _read_drawn(path: Path) -> LoadedData:
+    "The images of a file, or of a folder, of which blank ones count too"
+    if not os.path.isdir(path) or _find_idx(path): return load_data(path, unlabelled=True)
+    return LoadedData(images_from_folder(path, _size_in(path), keep_blank=True, gray=None))
+
+# %% ../nbs/53_measuring.ipynb #6a51f926
 _most_real = 10_000  # of the images an encoder is trained on, and of those that are drawn unasked
 
 def _draw_images(
     model: str, real: str, n: int | None, options: _SamplingOptions, device: str | None,
-    progress: bool,
+    progress: bool, trust: bool = False,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     "Samples of a model, real images of their size, and a record of how they were drawn"
-    diffusion = load_pretrained(model).to(find_device(device))
+    diffusion = _load_model(model, trust).to(find_device(device))
     size = _check_image_shape(model, diffusion.data_shape)
     with _quiet_downloads(not progress): others = load_data(real, size)
     n = min(len(others.x), _most_real) if n is None else n
     x, _, record = _draw(diffusion, n, options, progress)
-    scale = diffusion.card.get("scale")
-    if scale: x = _rescale((x - scale["offset"][0]) / scale["factor"][0], scale, others.scale)
-    return x, others.x, record
+    return _rescale(x, diffusion.card.get("scale"), others.scale), others.x, record
 
 def _read_both(
     drawn: str, real: str, n: int | None, options: _SamplingOptions, device: str | None,
-    progress: bool,
+    progress: bool, trust: bool = False,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     "Images, real images of their size, and a record if a model has drawn the first"
-    if _find_images(drawn) is None: return _draw_images(drawn, real, n, options, device, progress)
-    _refuse_options(drawn, replace(options, seed=0), n=n)
-    found = load_data(drawn, unlabelled=True)
+    path = _find_source(drawn)
+    if path is None: return _draw_images(drawn, real, n, options, device, progress, trust)
+    _refuse_options(drawn, replace(options, seed=0), n=n, trust=trust or None)
+    found = _read_drawn(path)
     size = _check_image_shape(drawn, tuple(found.x.shape[1:]))
     with _quiet_downloads(not progress): others = load_data(real, size)
     return _rescale(found.x, found.scale, others.scale), others.x, {}
@@ -359,7 +398,9 @@ def _compare(images: Tensor, real: Tensor, encoder: Encoder) -> dict[str, Any]:
     train, held_out = split_validation(real)
     mixed = torch.cat([train, held_out])  # in a random order
     count = min(len(images), len(real), _most_real)
-    features = (encoder.features(x[:count]) for x in (images, mixed))
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    chosen = images[order[:count]], mixed[:count]  # a folder may hold class after class
+    features = map(encoder.features, chosen)
     precision, recall = precision_recall(*features)
     found = dict(distance=picture_distance(images, real, encoder), precision=precision)
     found |= dict(recall=recall, copies=_copies(images, train, held_out, encoder))
@@ -373,7 +414,8 @@ def _measure_summary(result: dict[str, Any]) -> str:
         shares = [f"{share:.1%} in {way}" for way, share in result["copies"].items()]
         text += f", copies {' and '.join(shares)}"
     about = f"{_count(result['num_real'], 'real image')} of {result['real']}"
-    about += f", {result['held_out']} held out"
+    height, width = result["size"]
+    about += f", {result['held_out']} held out; in {height}×{width} pixels"
     return f"{text}: {_source_text(result, result['drawn'])}; {about}"
 
 # %% ../nbs/53_measuring.ipynb #e05e08bc
@@ -392,6 +434,7 @@ def ddpm_measure(
     epochs: int = 24,  # of the encoder's training
     bf16: bool = False,  # sample in bfloat16, if this device is fast with it
     out: str | None = None,  # a .json file for the result
+    trust: bool = False,  # import the network of a model that names a class of your own
     device: str | None = None,  # cuda, mps or cpu (default: the fastest there is)
     quiet: bool = False,  # show no progress bar
 ) -> dict[str, Any]:
@@ -400,10 +443,11 @@ def ddpm_measure(
     check_counts(epochs=epochs)
     path = None if out is None else _check_output(out, ".json")
     options = _SamplingOptions(sampler, steps, eta, spacing, guidance, bf16, seed)
-    images, others, record = _read_both(drawn, real, n, options, device, not quiet)
+    images, others, record = _read_both(drawn, real, n, options, device, not quiet, trust)
+    size = [*images.shape[2:]]
     images, others = _enlarge(images), _enlarge(others)
     network = _find_encoder(encoder, others, epochs, seed, not quiet)
-    result = dict(drawn=drawn, real=real, n=len(images), **record, encoder=encoder)
+    result = dict(drawn=drawn, real=real, n=len(images), size=size, **record, encoder=encoder)
     result |= _compare(images, others, network)
     if path: _write_json(path, result)
     print(_printable(_measure_summary(result)))
