@@ -28,7 +28,6 @@ _names = {
     "datasets": "load_data LoadedData",
     "fitting": "batched_loss batched_metric random_flip",
     "training": "train",
-    "watching": "EpochLines TensorBoardWriter training_hint",
     "plots": "image_grid contact_sheet plot_points plot_steps",
     "pretrained": "load_pretrained save_pretrained pretrained_names",
     "recipes": "find_recipe",

@@ -16,10 +16,10 @@ from .images import images_from_folder as images_from_folder, labelled_images_fr
 from .datasets import load_data as load_data, LoadedData as LoadedData
 from .fitting import batched_loss as batched_loss, batched_metric as batched_metric, random_flip as random_flip
 from .training import train as train
-from .watching import EpochLines as EpochLines, TensorBoardWriter as TensorBoardWriter, training_hint as training_hint
 from .plots import image_grid as image_grid, contact_sheet as contact_sheet, plot_points as plot_points, plot_steps as plot_steps
 from .pretrained import load_pretrained as load_pretrained, save_pretrained as save_pretrained, pretrained_names as pretrained_names
 from .recipes import find_recipe as find_recipe
+from .watching import EpochLines as EpochLines, TensorBoardWriter as TensorBoardWriter, training_hint as training_hint
 from .metrics import frechet_distance as frechet_distance, precision_recall as precision_recall
 from .frechet import LeNet5 as LeNet5, Reference as Reference, fld as fld, report as report, train_reference as train_reference, save_reference as save_reference, load_reference as load_reference
 from .features import Encoder as Encoder, train_encoder as train_encoder, save_encoder as save_encoder, load_encoder as load_encoder, picture_distance as picture_distance, nearest_images as nearest_images, nearest_panel as nearest_panel, memorization_rate as memorization_rate, color_statistics as color_statistics, color_table as color_table
