@@ -22,7 +22,8 @@ from .data import (
     _check_float_dtype, find_device, split_labels, _split_parts, to_floats)
 
 # %% ../nbs/27_batches.ipynb #27ba0007
-Data = Tensor | np.ndarray | tuple[Any, ...] | list[Any] | Mapping[str, Any] | Dataset | DataLoader
+_Parts = tuple[Any, ...] | list[Any] | Mapping[str, Any]
+Data = Tensor | np.ndarray | _Parts | Dataset | DataLoader  # what `train` and `Batches` take
 
 # %% ../nbs/27_batches.ipynb #27ba000b
 class _Order(Sampler[int]):

@@ -7,7 +7,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from typing import Any
 
-Data = Tensor | np.ndarray | tuple[Any, ...] | list[Any] | Mapping[str, Any] | Dataset | DataLoader
+_Parts = tuple[Any, ...] | list[Any] | Mapping[str, Any]
+
+Data = Tensor | np.ndarray | _Parts | Dataset | DataLoader
 
 @dataclass
 class Batches:

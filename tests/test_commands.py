@@ -133,7 +133,8 @@ def make_model(path: Path, size: str | None = None, labels: str | None = None) -
     "A model of color images where a command names one, with the labels that it asks for"
     path.parent.mkdir(parents=True, exist_ok=True)
     names = sorted({*labels.split(",")}) if labels else []
-    model = recipes.picture_diffusion(int(size or 8), channels=8, num_classes=len(names) or None)
+    sides = cli._read_size(size) or 8
+    model = recipes.picture_diffusion(sides, channels=8, num_classes=len(names) or None)
     save_pretrained(model, path, card=dict(class_names=names) if names else None)
 
 
@@ -145,9 +146,11 @@ def make_points(path: Path) -> None:
 
 def make_data(path: Path, size: str | None) -> None:
     "What a training reads: a table, arrays, or a folder of images"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sides = cli._read_size(size) or 8
     if path.suffix == ".csv": path.write_text("x,y\n0,1\n1,2\n2,0\n")
     elif path.suffix == ".npz": np.savez(path, images=np.zeros((4, 8, 8), np.uint8))
-    else: save_images(path, 4, int(size or 8))
+    else: save_images(path, 4, sides if isinstance(sides, int) else min(sides))
 
 
 def prepare(name: str, given: dict) -> list[str]:

@@ -34,7 +34,8 @@ def test_a_training_goes_on_without_a_reader(tmp_path, streams, status):
     assert done.returncode == status, done.stderr
     assert "Error" not in done.stderr and "Exception" not in done.stderr
     files = {path.name for path in (tmp_path/"runs").iterdir()}
-    assert files == {"spiral.safetensors", "spiral.md", "spiral.pt"}
+    kept = {"spiral.safetensors", "spiral.md", "spiral.pt", "spiral-history.csv"}
+    assert files == kept
     assert load_pretrained(tmp_path/"runs/spiral.safetensors").card["epochs"] == 1
 
 
