@@ -95,7 +95,8 @@ def test_the_model_is_trained_and_drawn_from(model, tmp_path):
     assert (trained.data_shape, trained.prediction) == ((3, 48, 48), "start")
     assert trained.card["epochs"] == 40
     assert trained.card["sampling"] == dict(sampler="unipc", steps=25)
-    assert len(list(model.with_name("tiny-epochs").glob("*.png"))) == 40
+    grids = sorted(path.name for path in model.with_name("tiny-epochs").glob("*.png"))
+    assert grids[-1] == "0040.png"  # of the last epoch; few images have one for many epochs
     ddpm_sample(str(model), n=4, sampler="unipc", steps=5, out=str(image), quiet=True, device="cpu")
     assert Image.open(image).size[0] > 96
 
