@@ -29,7 +29,7 @@ from .diffusion import GaussianDiffusion
 from .guidance import randomly_set_unconditioned
 from .checks import (
     _evaluating, _is_truth, _progress_bar, _real, _unwrap, warn_user, _weights_dtype, _whole)
-from .files import _locked
+from .files import _locked, _remove_leftovers
 from .batches import Batches, Data, _as_loader
 from .data import find_device
 from .datasets import LoadedData
@@ -382,6 +382,7 @@ def _running(self: Training, num_batches: int, *data: Any) -> Iterator[None]:
     self.generators = _Generators(*data, functions=functions)
     locked = _locked(self.checkpoint) if self.checkpoint else nullcontext()
     with locked, self.generators.kept():
+        if self.checkpoint: _remove_leftovers(_history_path(self.checkpoint))
         self.begin(num_batches)
         self.diffusion.history, first = self.history, self.step
         try: yield

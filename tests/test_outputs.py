@@ -39,10 +39,10 @@ def run(code: str, folder: Path) -> subprocess.CompletedProcess:
 
 
 MEASURE = """
-write("first.npz", 1200)
-for name in ("a.npz", "a.png"):
+write("first.npz", 2400)
+for name, n in ("a.npz", 18000), ("a.png", 9000):
     before = peak()
-    write(name, 9000)
+    write(name, n)
     print(peak() - before)
 """
 
@@ -53,8 +53,8 @@ def test_many_samples_need_the_memory_of_one_chunk(tmp_path):
     done = run(MEASURE, tmp_path)
     assert done.returncode == 0, done.stderr
     arrays, picture = map(int, done.stdout.split())
-    assert arrays < 9000 * SIZE / 2 and picture > 9000 * SIZE
-    assert (tmp_path/"a.npz").stat().st_size > 9000 * SIZE
+    assert arrays < 18000 * SIZE / 2 and picture > 9000 * SIZE
+    assert (tmp_path/"a.npz").stat().st_size > 18000 * SIZE
 
 
 KILLED = """

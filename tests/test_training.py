@@ -78,14 +78,15 @@ def test_killed_training_resumes(tmp_path, whole):
 
 
 def test_half_written_checkpoint_is_ignored(tmp_path, whole):
-    "What a process killed while writing leaves behind is a second file, which hinders nobody"
+    "What a process killed while writing leaves behind are other files, which hinder nobody"
     checkpoint, out = tmp_path/"checkpoint.pt", tmp_path/"out.pt"
     kill_when(start(checkpoint, out, pause=0.05), checkpoint.exists)
-    half = checkpoint.read_bytes()
-    killed, temporary = subprocess.Popen([sys.executable, "-c", ""]), _temporary_for(checkpoint)
+    killed, half = subprocess.Popen([sys.executable, "-c", ""]), checkpoint.read_bytes()
     killed.wait()
-    left = temporary.name.replace(f"-{os.getpid()}-", f"-{killed.pid}-")
-    temporary.with_name(left).write_bytes(half[: len(half) // 2])
+    for file in checkpoint, tmp_path/"checkpoint-history.csv":
+        temporary = _temporary_for(file)
+        left = temporary.name.replace(f"-{os.getpid()}-", f"-{killed.pid}-")
+        temporary.with_name(left).write_bytes(half[: len(half) // 2])
     resumed = run(checkpoint, out)
     torch.testing.assert_close(resumed["weights"], whole["weights"], rtol=0, atol=0)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
