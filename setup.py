@@ -6,7 +6,7 @@ from runpy import run_path
 from setuptools import find_packages, setup
 
 PACKAGE_DATA = ["py.typed", "*.pyi", "film.html", "player.html",
-                "weights/*", "weights/references/*", "weights/encoders/*"]
+                "weights/*", "weights/references/*", "weights/encoders/*", "emoji/*"]
 
 config = ConfigParser(delimiters=["="])
 config.read("settings.ini", encoding="utf-8")

@@ -7,7 +7,7 @@ from importlib import import_module as _import_module
 # names is first asked for, so sampling never waits for plots or data. No name is a module's.
 _names = {
     "schedules": """linear_beta_schedule cosine_beta_schedule logsnr_beta_schedule
-        clipped_snr_weights""",
+        clipped_snr_weights lognormal_weights""",
     "diffusion": "GaussianDiffusion gaussian_denoiser",
     "guidance": "autoguide cycle_labels guide randomly_set_unconditioned",
     "sampling": """Step SeededNoise ddpm_rule time_grid logsnr_grid reverse_process p_sample
@@ -25,7 +25,7 @@ _names = {
     "data": "load_mnist split_validation",
     "images": """images_from_folder labelled_images_from_folder read_folder find_duplicates
         flatten_image square_image subject_box""",
-    "datasets": "load_data LoadedData",
+    "datasets": "load_data load_emoji LoadedData",
     "fitting": "batched_loss batched_metric random_flip",
     "training": "train",
     "plots": "image_grid contact_sheet plot_points plot_steps",
@@ -36,6 +36,7 @@ _names = {
     "frechet": "LeNet5 Reference fld report train_reference save_reference load_reference",
     "features": """Encoder train_encoder save_encoder load_encoder picture_distance nearest_images
         nearest_panel memorization_rate color_statistics color_table""",
+    "detector": "Detector train_detector detector_auc drawing_statistics",
     "outputs": "save_samples",
     "pages": "Film",
     "films": "make_film sample_film forward_film schedule_film guidance_film ddim_film",

@@ -13,5 +13,8 @@ class LoadedData(NamedTuple):
     def summary(self) -> str:
         """The data in one line"""
 
+def load_emoji(split: str='train') -> LoadedData:
+    """The emoji of the package, by style and category, such as fluent food"""
+
 def load_data(source: Any, size: int | tuple[int, int] | None=None, *, crop: bool=False, unlabelled: bool=False) -> LoadedData:
     """Data of your own, ready for `train`: labels counted from 1, and values in [-1, 1] or bytes"""

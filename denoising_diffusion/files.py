@@ -412,7 +412,8 @@ def _check_sum(what: str, there: str, here: str) -> None:
     if there != here: raise ValueError(f"the SHA-256 of its {what} differs")
 
 # %% ../nbs/20_files.ipynb #7536e61d
-weights_folder = Path(str(resources.files("denoising_diffusion")))/"weights"  # of the package
+_package_folder = Path(str(resources.files("denoising_diffusion")))
+weights_folder = _package_folder/"weights"
 
 # %% ../nbs/20_files.ipynb #0b6b1f09
 _Built = TypeVar("_Built")

@@ -26,13 +26,13 @@ from denoising_diffusion.checkpoints import (
 )
 from .checks import _brief, _whole, warn_user
 from .data import _mirrors, load_mnist, split_labels, split_validation
-from .datasets import _check_pair, load_data, LoadedData
+from .datasets import _check_pair, load_data, load_emoji, LoadedData
 from .diffusion import GaussianDiffusion
 from .files import _as_path, _as_utf8
 from .points import make_shapes, make_spiral
 from .pretrained import load_pretrained
 from .schedules import (
-    clipped_snr_weights, cosine_beta_schedule, logsnr_beta_schedule)
+    clipped_snr_weights, cosine_beta_schedule, logsnr_beta_schedule, lognormal_weights)
 from .fitting import random_flip
 from .training import History, train
 from .unet import UNet, UNetConditioned
@@ -105,6 +105,23 @@ def _numbers_recipe(
     facts |= _guided_digits_sampling if guided else _digits_sampling
     return Recipe(diffusion, train_data, val_data, settings, facts)
 
+# %% ../nbs/34_recipes.ipynb #3f9868a7
+def _emoji_recipe() -> Recipe:
+    "A U-Net for emoji by style and category that predicts v"
+    train_set, test_set = load_emoji(), load_emoji("test")
+    betas, num_classes = cosine_beta_schedule(100), len(train_set.class_names)
+    network = UNetConditioned(3, 32, 100, num_classes=num_classes, combine_embeddings="add",
+                              channel_multipliers=(2, 2, 4), patch_size=2, dropout=0.1)
+    diffusion = GaussianDiffusion(betas, (3, 48, 48), network, prediction="v")
+    settings = dict(num_epochs=240, batch_size=64, lr=1e-3, checkpoint_steps=100,
+                    time_weights=lognormal_weights(betas))
+    facts: dict[str, Any] = dict(
+        data=f"{len(train_set.x):,} emoji in two styles, {len(test_set.x)} others for validation",
+        times="drawn by lognormal_weights", class_names=train_set.class_names,
+        sampling=dict(sampler="unipc", steps=25), guidance_scale=1.5)
+    pairs = ((part.x, part.labels) for part in (train_set, test_set))
+    return Recipe(diffusion, *pairs, settings, facts)
+
 # %% ../nbs/34_recipes.ipynb #3946d2ed
 recipes = {  # what makes each model of the package, by name
     "spiral": _spiral_recipe,
@@ -112,6 +129,7 @@ recipes = {  # what makes each model of the package, by name
     "numbers": _numbers_recipe,
     "numbers_guided": partial(_numbers_recipe, guided=True),
     "numbers_no_attention": partial(_numbers_recipe, attention=False),
+    "emoji": _emoji_recipe,
 }
 
 # %% ../nbs/34_recipes.ipynb #93cadd60

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['schedules', 'cumulate_alphas', 'linear_beta_schedule', 'cosine_beta_schedule', 'logsnr_beta_schedule',
-           'clipped_snr_weights']
+           'clipped_snr_weights', 'lognormal_weights']
 
 # %% ../nbs/01_schedules.ipynb #b41e1e42
 import math
@@ -113,6 +113,24 @@ def clipped_snr_weights(
     gamma = _real("gamma", gamma, 1)
     noise_share = 1 - cumulate_alphas(betas)[1:]
     return (gamma * noise_share).clamp(max=1)
+
+# %% ../nbs/01_schedules.ipynb #4e102f3c
+def lognormal_weights(
+    betas: Tensor,  # (T,)
+    mean: float = -1.2,  # of ln σ
+    deviation: float = 1.3,  # of ln σ, above 0
+    least: float = 0.0015,  # is added for each time; ≥ 0
+) -> Tensor:  # (T,) float64; they sum to 1 + T · least
+    "Time weights that draw ln σ, σ² = 1/ᾱ - 1, from a normal distribution (arXiv 2206.00364)"
+    mean, least = _real("mean", mean, -100, 100), _real("least", least, 0)
+    deviation = _real("deviation", deviation, 1e-3, 1e3)
+    alphas_cumprod = cumulate_alphas(betas)[1:]
+    log_sigma = (torch.log1p(-alphas_cumprod) - alphas_cumprod.log()) / 2
+    density = torch.exp(-((log_sigma - mean) / deviation) ** 2 / 2)
+    if len(log_sigma) > 1: density = density * torch.gradient(log_sigma)[0]
+    if not density.sum() > 0:
+        raise ValueError(f"mean must be near ln σ of some of the betas, not {mean:g}")
+    return density / density.sum() + least
 
 # %% ../nbs/01_schedules.ipynb #cd425132
 def _read_shape(data_shape: Any) -> tuple[int, ...]:
