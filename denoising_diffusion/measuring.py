@@ -39,6 +39,7 @@ from .metrics import precision_recall
 from denoising_diffusion.features import (
     Encoder, load_encoder, memorization_rate, picture_distance, save_encoder, train_encoder,
 )
+from .detector import _as_bytes, detector_auc, drawing_statistics, train_detector
 from .recipes import _quote
 from .shell import _plain_errors, _printable
 from .outputs import _SamplingOptions, _autocast_dtype, _count, _describe
@@ -199,14 +200,8 @@ def _draw(
     return samples, labels, options.record(diffusion) | dict(bf16=bf16)
 
 def _sample_digits(
-    model: str,  # a model of the package, or a file
-    n: int,  # at least 2
-    reference: Reference,  # must know the model's labels
-    options: _SamplingOptions,
-    *,
-    device: str | None = None,  # cuda, mps or cpu; None for the fastest
-    progress: bool = True,
-    trust: bool = False,  # import a network from outside the package
+    model: str, n: int, reference: Reference, options: _SamplingOptions, *,
+    device: str | None = None, progress: bool = True, trust: bool = False,
 ) -> tuple[Tensor, Tensor | None, dict[str, Any]]:  # (n, 1, 28, 28), their labels (n,), a record
     "Digits from a model, all its labels in turn, and a record of how they were sampled"
     _whole("n", n, 2, _most)
@@ -341,6 +336,11 @@ def _read_drawn(path: Path) -> LoadedData:
 # %% ../nbs/53_measuring.ipynb #6a51f926
 _most_real = 10_000  # of the images an encoder is trained on, and of those that are drawn unasked
 
+def _check_number(source: str, found: LoadedData) -> LoadedData:
+    "The same data; a `ValueError` if they are too few to have three neighbors each"
+    if len(found.x) > 3: return found
+    raise ValueError(f"{source} holds {_count(len(found.x), 'image')}, but 4 are needed")
+
 def _draw_images(
     model: str, real: str, n: int | None, options: _SamplingOptions, device: str | None,
     progress: bool, trust: bool = False,
@@ -348,8 +348,8 @@ def _draw_images(
     "Samples of a model, real images of their size, and a record of how they were drawn"
     diffusion = _load_model(model, trust).to(find_device(device))
     size = _check_image_shape(model, diffusion.data_shape)
-    with _quiet_downloads(not progress): others = load_data(real, size)
-    n = min(len(others.x), _most_real) if n is None else n
+    with _quiet_downloads(not progress): others = _check_number(real, load_data(real, size))
+    n = min(len(others.x), _most_real) if n is None else _whole("n", n, 4, _most)
     x, _, record = _draw(diffusion, n, options, progress)
     return _rescale(x, diffusion.card.get("scale"), others.scale), others.x, record
 
@@ -361,9 +361,9 @@ def _read_both(
     path = _find_source(drawn)
     if path is None: return _draw_images(drawn, real, n, options, device, progress, trust)
     _refuse_options(drawn, replace(options, seed=0), n=n, trust=trust or None)
-    found = _read_drawn(path)
+    found = _check_number(drawn, _read_drawn(path))
     size = _check_image_shape(drawn, tuple(found.x.shape[1:]))
-    with _quiet_downloads(not progress): others = load_data(real, size)
+    with _quiet_downloads(not progress): others = _check_number(real, load_data(real, size))
     return _rescale(found.x, found.scale, others.scale), others.x, {}
 
 # %% ../nbs/53_measuring.ipynb #3a88c1b5
@@ -373,6 +373,8 @@ def _find_encoder(
     "The encoder of a name or a file, or one that is trained on images, and kept if a file is named"
     path = None if name is None else _as_path("encoder", name)
     if path is not None and (not path.suffix or os.path.exists(path)): return load_encoder(name)
+    if len(images) < 32:
+        raise ValueError(f"an encoder learns from 32 real images or more, not from {len(images)}")
     if path is not None: path = _check_output(name, ".safetensors", may_make=True)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     options = dict(num_epochs=epochs, seed=seed, progress=progress)
@@ -391,6 +393,46 @@ def _copies(
         return None
     quantile = max(0.01, 1.01 / len(held_out))
     return memorization_rate(images, train, held_out, encoder, quantile=quantile)
+
+# %% ../nbs/53_measuring.ipynb #8a4e6dd6
+def _split_fifth(name: str, images: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    "Images in bytes to train and to test a detector with; none to test with if all are equal"
+    x, most = _as_bytes(name, images), _most_real // 2
+    if bool((x == x[:1]).all()): return x[:most], x[:0]
+    train, test = split_validation(x, fraction=0.2, seed=seed)
+    return train[:most], test[:most]
+
+def _without(images: Tensor, others: Tensor) -> Tensor:
+    "Those images that are not among the others"
+    known = {image.numpy().tobytes() for image in others}
+    return images[torch.tensor([image.numpy().tobytes() not in known for image in images])]
+
+def _detect(images: Tensor, real: Tensor, epochs: int, seed: int, progress: bool) -> float | None:
+    "`detector_auc`, or None with a warning if too few images are there to test or to train with"
+    train, test = _split_fifth("drawn", images, seed)
+    real_train, real_test = _split_fifth("real", real, seed)
+    train, real_train = _without(train, real_test), _without(real_train, test)
+    if min(len(test), len(real_test)) < 50 or min(len(train), len(real_train)) < 2:
+        warn_user(f"no detector is trained: {len(test)} drawn and {len(real_test)} real images "
+                  "are held out, and 50 different ones of each are needed, a fifth of 250")
+        return None
+    detector = train_detector(train, real_train, num_epochs=epochs, seed=seed, progress=progress)
+    return detector_auc(detector, test, real_test)
+
+# %% ../nbs/53_measuring.ipynb #a79729cf
+def _is_on_white(images: Tensor) -> bool:  # uint8 (N, 3, H, W)
+    "Whether images are in color, and more than half of their corners are nearly white"
+    lowest = images.amin(1)
+    corners = lowest[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+    return bool((images.amax(1) - lowest > 16).any() and (corners >= 250).float().mean() > 0.5)
+
+def _drawing_facts(images: Tensor, real: Tensor) -> dict[str, dict[str, float]] | None:
+    "`drawing_statistics` of both sets; None unless the real images are in color on white"
+    order = torch.Generator().manual_seed(0)
+    def few(x: Tensor) -> Tensor: return x[torch.randperm(len(x), generator=order)[:500]]
+    parts = dict(drawn=_as_bytes("drawn", few(images)), real=_as_bytes("real", few(real)))
+    if not _is_on_white(parts["real"]): return None
+    return {name: drawing_statistics(part) for name, part in parts.items()}
 
 # %% ../nbs/53_measuring.ipynb #e99773a8
 def _compare(images: Tensor, real: Tensor, encoder: Encoder) -> dict[str, Any]:
@@ -413,6 +455,8 @@ def _measure_summary(result: dict[str, Any]) -> str:
     if result["copies"]:
         shares = [f"{share:.1%} in {way}" for way, share in result["copies"].items()]
         text += f", copies {' and '.join(shares)}"
+    auc = result["detector"]
+    if auc is not None: text += f", detector {auc:.2f} (0.5 is perfect)"
     about = f"{_count(result['num_real'], 'real image')} of {result['real']}"
     height, width = result["size"]
     about += f", {result['held_out']} held out; in {height}×{width} pixels"
@@ -422,33 +466,35 @@ def _measure_summary(result: dict[str, Any]) -> str:
 @_plain_errors
 def ddpm_measure(
     drawn: str,  # a model, or images: a folder, .npy or .npz
-    real: str,  # real images: a folder, .npy, .npz, IDX, mnist or fashion_mnist
+    real: str,  # real images: a folder, .npy, .npz, IDX, mnist, fashion_mnist or emoji
     n: int | None = None,  # how many samples a model draws (default: one for each real image)
     sampler: str | None = None,  # ddpm, ddim, dpm (DPM-Solver++), unipc, heun (default: the card's)
     steps: int | None = None,  # how many steps (default: the card's)
     eta: float | None = None,  # η, 0 … 1: fresh noise in each step (default: the card's)
     spacing: float | None = None,  # of the steps, above 0; 1 is even (default: the card's)
     guidance: float | None = None,  # scale; 1 is none (default: the card's)
-    seed: int = 0,  # of the samples, and of the encoder's training
+    seed: int = 0,  # of the samples, and of the training of encoder and detector
     encoder: str | None = None,  # a .safetensors file: read if it is there, else written
-    epochs: int = 24,  # of the encoder's training
+    epochs: int | None = None,  # of the training of encoder and detector (default: 24 and 10)
     bf16: bool = False,  # sample in bfloat16, if this device is fast with it
     out: str | None = None,  # a .json file for the result
     trust: bool = False,  # import the network of a model that names a class of your own
     device: str | None = None,  # cuda, mps or cpu (default: the fastest there is)
     quiet: bool = False,  # show no progress bar
 ) -> dict[str, Any]:
-    "Measure how near images are to real ones, in the features of an encoder trained on those"
+    "Measure how near images are to real ones, in an encoder's features and for a detector"
     _whole("seed", seed, least=0)
-    check_counts(epochs=epochs)
+    if epochs is not None: check_counts(epochs=epochs)
     path = None if out is None else _check_output(out, ".json")
     options = _SamplingOptions(sampler, steps, eta, spacing, guidance, bf16, seed)
     images, others, record = _read_both(drawn, real, n, options, device, not quiet, trust)
     size = [*images.shape[2:]]
     images, others = _enlarge(images), _enlarge(others)
-    network = _find_encoder(encoder, others, epochs, seed, not quiet)
+    network = _find_encoder(encoder, others, epochs or 24, seed, not quiet)
     result = dict(drawn=drawn, real=real, n=len(images), size=size, **record, encoder=encoder)
     result |= _compare(images, others, network)
+    result["detector"] = _detect(images, others, epochs or 10, seed, not quiet)
+    result["statistics"] = _drawing_facts(images, others)
     if path: _write_json(path, result)
     print(_printable(_measure_summary(result)))
     return result

@@ -7,5 +7,5 @@ def ddpm_fld(source: str, n: int | None=None, sampler: str | None=None, steps: i
 def ddpm_reference(data: str, out: str | None=None, epochs: int=15, seed: int=0, quiet: bool=False) -> None:
     """Train a LeNet on labeled images, and save it with the statistics of the test images"""
 
-def ddpm_measure(drawn: str, real: str, n: int | None=None, sampler: str | None=None, steps: int | None=None, eta: float | None=None, spacing: float | None=None, guidance: float | None=None, seed: int=0, encoder: str | None=None, epochs: int=24, bf16: bool=False, out: str | None=None, trust: bool=False, device: str | None=None, quiet: bool=False) -> dict[str, Any]:
-    """Measure how near images are to real ones, in the features of an encoder trained on those"""
+def ddpm_measure(drawn: str, real: str, n: int | None=None, sampler: str | None=None, steps: int | None=None, eta: float | None=None, spacing: float | None=None, guidance: float | None=None, seed: int=0, encoder: str | None=None, epochs: int | None=None, bf16: bool=False, out: str | None=None, trust: bool=False, device: str | None=None, quiet: bool=False) -> dict[str, Any]:
+    """Measure how near images are to real ones, in an encoder's features and for a detector"""

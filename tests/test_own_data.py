@@ -1,14 +1,16 @@
 "Data of one's own by commands, as a user runs them: in, trained on, and out again."
 import csv
+import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from denoising_diffusion import load_data, load_pretrained
+from denoising_diffusion import load_data, load_pretrained, measuring
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +95,90 @@ def test_arrays_with_labels_as_text(folder):
 def test_images_that_are_wider_than_high(folder):
     run(folder, "ddpm_train wide/ --size 12x20 --epochs 1 --channels 8")
     assert load_pretrained(folder/"runs"/"wide.safetensors").data_shape == (3, 12, 20)
+
+
+# What `ddpm_measure` says of a detector
+
+def discs(count, seed, channels=3, fault=0):
+    "Images of a filled disc at a random place; `fault` is added to every second column"
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:16, :16]
+    images = np.full((count, 16, 16, channels), 255)
+    for image in images:
+        row, column = random.uniform(5, 11, 2)
+        image[np.hypot(y - row, x - column) < random.uniform(2, 5)] = random.integers(
+            0, 200, channels)
+    images[:, :, ::2] += fault
+    return images.clip(0, 255)
+
+
+def measure(folder, drawn, real, monkeypatch, capsys, **options):
+    "The result of `ddpm_measure`, what it prints, and what it warns of"
+    monkeypatch.chdir(folder)
+    for name, images in dict(drawn=drawn, real=real).items(): np.save(f"{name}.npy", images)
+    options = dict(dict(encoder="pokemon-1", epochs=6, quiet=True), **options)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = measuring.ddpm_measure("drawn.npy", "real.npy", **options)
+    return result, capsys.readouterr().out, "\n".join(str(each.message) for each in caught)
+
+
+@pytest.mark.parametrize("channels, scale", [(3, None), (1, None), (3, 1/255), (1, 1/255)])
+def test_a_detector_finds_a_fault(channels, scale, tmp_path, monkeypatch, capsys):
+    "In color and gray, in bytes and floats in [0, 1]; the file holds what is returned"
+    def make(*args, **kwargs):
+        images = discs(*args, channels=channels, **kwargs)
+        return images.astype(np.uint8) if scale is None else (images * scale).astype(np.float32)
+    real = make(400, 0)
+    found = {}
+    for fault in (0, -6):
+        result, said, warned = measure(
+            tmp_path, make(300, 1, fault=fault), real, monkeypatch, capsys, out="found.json")
+        found[fault] = result["detector"]
+        assert f", detector {result['detector']:.2f} (0.5 is perfect): 300 images" in said
+        assert json.loads((tmp_path/"found.json").read_text()) == result
+        assert "detector" not in warned and said.count("\n") == 1
+        if channels == 1: assert result["statistics"] is None
+        else: assert {*result["statistics"]} == {"drawn", "real"}
+    assert abs(found[0] - 0.5) < 0.2 and found[-6] > 0.9  # by chance 0.5 ± 0.05
+
+
+def test_copies_are_not_known_by_heart(tmp_path, monkeypatch, capsys):
+    "Drawn images that equal real ones: none that is tested with was trained on, on either side"
+    seen = []
+    def watched(function, sets):
+        def call(*args, **options):
+            seen.append([{image.numpy().tobytes() for image in images} for images in args[sets]])
+            return function(*args, **options)
+        return call
+    for name, sets in dict(train_detector=slice(2), detector_auc=slice(1, 3)).items():
+        monkeypatch.setattr(measuring, name, watched(getattr(measuring, name), sets))
+    real = discs(300, 0).astype(np.uint8)
+    result, _, _ = measure(tmp_path, real[::-1], real, monkeypatch, capsys)
+    trained, tested = seen
+    assert [len(images) for images in tested] == [60, 60] and min(map(len, trained)) >= 180
+    assert not (trained[0] | trained[1]) & (tested[0] | tested[1])
+    assert abs(result["detector"] - 0.5) < 0.2
+
+
+@pytest.mark.parametrize("number, number_real, held", [
+    (40, 300, "8 drawn and 60 real"), (300, 240, "60 drawn and 48 real")])
+def test_few_images_train_no_detector(number, number_real, held, tmp_path, monkeypatch, capsys):
+    drawn, real = (discs(n, i).astype(np.uint8) for i, n in enumerate((number, number_real)))
+    result, said, warned = measure(tmp_path, drawn, real, monkeypatch, capsys, out="few.json")
+    assert result["detector"] is None and "detector" not in said
+    assert json.loads((tmp_path/"few.json").read_text())["detector"] is None
+    assert f"{held} images are held out, and 50 different ones of each are needed" in warned
+
+
+def test_equal_images_train_no_detector(tmp_path, monkeypatch, capsys):
+    drawn, real = np.zeros((300, 16, 16, 3), np.uint8), discs(300, 0).astype(np.uint8)
+    result, _, warned = measure(tmp_path, drawn, real, monkeypatch, capsys)
+    assert result["detector"] is None and "0 drawn and 60 real images are held out" in warned
+
+
+def test_a_detector_follows_the_seed(tmp_path, monkeypatch, capsys):
+    drawn, real = (discs(260, i).astype(np.uint8) for i in (1, 2))
+    found = [measure(tmp_path, drawn, real, monkeypatch, capsys, seed=seed, epochs=1)[0]["detector"]
+             for seed in (5, 5, 6)]
+    assert found[0] == found[1] != found[2]
