@@ -21,11 +21,11 @@ from fastcore.basics import patch
 from torch import Tensor
 
 from .blocks import ConditionalMLP
-from denoising_diffusion.checkpoints import (
-    network_config, _plain_settings, plain_value, read_checkpoint,
-)
+from .checkpoints import (
+    network_config, _plain_settings, plain_value, read_checkpoint)
 from .checks import _brief, _whole, warn_user
-from .data import _mirrors, load_mnist, split_labels, split_validation
+from .data import (
+    find_device, is_bf16_fast, load_mnist, _mirrors, _parse_device, split_labels, split_validation)
 from .datasets import _check_pair, load_data, load_emoji, LoadedData
 from .diffusion import GaussianDiffusion
 from .files import _as_path, _as_utf8
@@ -49,11 +49,9 @@ class Recipe(NamedTuple):
 # %% ../nbs/34_recipes.ipynb #1327ca78
 _points_settings = dict(num_epochs=800, batch_size=128, lr=1e-2)
 
-
 def _points_diffusion(network: ConditionalMLP) -> GaussianDiffusion:
     "A diffusion of points in the plane, in 40 steps, that predicts v"
     return GaussianDiffusion(logsnr_beta_schedule(40), 2, network, prediction="v")
-
 
 def _spiral_recipe() -> Recipe:
     "An MLP of 1,442 parameters that predicts v"
@@ -68,8 +66,7 @@ def _shapes_recipe() -> Recipe:
     points = make_shapes(3_000, generator=torch.Generator().manual_seed(0))
     facts = dict(
         data="3,000 points each of the spiral, the s-curve and the moons",
-        class_names=["spiral", "s_curve", "moons"],
-        guidance_scale=1.5)
+        class_names=["spiral", "s_curve", "moons"], guidance_scale=1.5)
     diffusion = _points_diffusion(ConditionalMLP(40, 32, num_classes=3))
     return Recipe(diffusion, points, None, dict(_points_settings), facts)
 
@@ -79,18 +76,12 @@ def _digits_network(guided: bool, attention: bool) -> UNet:
     if guided: return UNetConditioned(1, 16, 100, num_classes=10, middle_attention=attention)
     return UNet(1, 16, 100, middle_attention=attention)
 
-
 _digits_sampling = dict(sampling=dict(sampler="unipc", steps=10, eta=1.0, spacing=0.5))
 _guided_digits_sampling = dict(
-    sampling=dict(sampler="unipc", steps=10, eta=0.5, spacing=0.6),
-    guidance_scale=1.25)
+    sampling=dict(sampler="unipc", steps=10, eta=0.5, spacing=0.6), guidance_scale=1.25)
 
-
-def _numbers_recipe(
-    guided: bool = False,  # with labels
-    attention: bool = True,
-) -> Recipe:
-    "A U-Net for the digits of MNIST that predicts v"
+def _numbers_recipe(guided: bool = False, attention: bool = True) -> Recipe:
+    "A U-Net for the digits of MNIST that predicts v; a guided one takes labels"
     images, labels = load_mnist("train")
     train_data, val_data = split_validation(images, labels if guided else None, fraction=0.1,
                                             seed=0)
@@ -141,6 +132,15 @@ def _check_multiple(name: str, value: Any, unit: int, most: int) -> int:
         raise ValueError(f"{name} must be a multiple of {unit}, not {value}: say {nearest}")
     return value
 
+def _unet_diffusion(
+    shape: tuple[int, int, int], channels: int, prediction: str, num_classes: int | None = None,
+    **options: Any,  # of `UNet`
+) -> GaussianDiffusion:
+    "A diffusion of images in 100 steps; its network takes labels if there are classes"
+    channels = _check_multiple("channels", channels, 8, 1024)
+    if num_classes: options["num_classes"] = num_classes
+    network = (UNetConditioned if num_classes else UNet)(shape[0], channels, 100, **options)
+    return GaussianDiffusion(cosine_beta_schedule(100), shape, network, prediction=prediction)
 
 def picture_diffusion(
     size: int | tuple[int, int] = 32,  # side, or (height, width): multiples of 4, at most 2048
@@ -154,47 +154,79 @@ def picture_diffusion(
     "A diffusion of images, with random weights"
     sides = size if isinstance(size, (tuple, list)) else (size, size)
     height, width = (_check_multiple("size", side, 4, 2048) for side in sides)
-    channels = _check_multiple("channels", channels, 8, 1024)
     in_patches = min(height, width) >= 40 and height % 8 == width % 8 == 0
-    options = dict(dropout=dropout, patch_size=2 if in_patches else 1)
-    if num_classes: options["num_classes"] = num_classes
-    network = (UNetConditioned if num_classes else UNet)(colors, channels, 100, **options)
-    return GaussianDiffusion(cosine_beta_schedule(100), (colors, height, width), network,
-                             prediction=prediction)
+    return _unet_diffusion((colors, height, width), channels, prediction, num_classes,
+                           dropout=dropout, patch_size=2 if in_patches else 1)
+
+# %% ../nbs/34_recipes.ipynb #644d0d74
+def _large_diffusion(
+    size: tuple[int, int], channels: int = 32, prediction: str = "v", dropout: float = 0.1, *,
+    num_classes: int | None = None,
+) -> GaussianDiffusion:
+    "A diffusion of images in color at full resolution, to be trained on a GPU"
+    options: dict[str, Any] = dict(combine_embeddings="add") if num_classes else {}
+    return _unet_diffusion(
+        (3, *size), channels, prediction, num_classes, channel_multipliers=(2, 3, 4, 4),
+        attention_levels=(2,), dropout=dropout, **options)
+
+# %% ../nbs/34_recipes.ipynb #e1a70a10
+def _choose_kind(
+    x: Tensor,  # images (N, C, H, W)
+    recipe: str | None,  # what was asked for
+    device: torch.device | str,  # to train on; it need not be here
+) -> str | None:
+    "quick or large; None where only the quick one is possible"
+    if recipe not in (None, "quick", "large"):
+        raise ValueError(f"recipe must be quick or large, not {_brief(recipe)}")
+    colors, *sides = x.shape[1:]
+    if colors != 3 or any(side % 8 for side in sides):
+        if recipe != "large": return None
+        wanted = "images in color with sides that are multiples of 8"
+        raise ValueError(f"recipe large is for {wanted}, not for {tuple(x.shape[1:])}")
+    suits = torch.device(device).type == "cuda" and max(sides) <= 64
+    return recipe or ("large" if suits else "quick")
 
 # %% ../nbs/34_recipes.ipynb #43c2a35c
 def _count_epochs(n: int, batch_size: int, num_steps: int, most: int) -> int:
     "10 … `most` epochs, for about `num_steps` steps on n samples"
     return max(10, min(most, round(num_steps * batch_size / n)))
 
-
-_Choice = tuple[GaussianDiffusion, dict[str, Any]]  # a diffusion, and settings of `train`
-
+# a diffusion, settings of `train`, facts for the card
+_Choice = tuple[GaussianDiffusion, dict[str, Any], dict[str, Any]]
+_plans: dict[str, tuple[dict[str, Any], dict[str, Any], int, int]] = {
+    # options of the network, settings of `train`, number of steps, most epochs
+    "gray": (dict(channels=16, prediction="v"), dict(batch_size=64, lr=2e-3), 12_000, 100),
+    "quick": (dict(channels=48, prediction="start"), dict(batch_size=32, lr=5e-4), 12_000, 100),
+    "large": (dict(channels=32, prediction="v"), dict(batch_size=256, lr=8e-4), 11_300, 600),
+}
 
 def _choose_unet(
-    data: LoadedData, flip: bool | None, channels: int | None = None,
-    prediction: str | None = None, dropout: float = 0.0,
+    data: LoadedData, flip: bool | None, recipe: str | None = None,
+    device: torch.device | str = "cpu", **network: Any,
 ) -> _Choice:
-    "A U-Net for images, wide for colors and narrow for gray"
+    "A U-Net for images: narrow for gray, wide for colors, or large"
     n, colors, *size = data.x.shape
-    is_gray, num_classes = colors == 1, len(data.class_names or []) or None
-    width, predicted, lr, batch_size = (16, "v", 2e-3, 64) if is_gray else (48, "start", 5e-4, 32)
-    diffusion = picture_diffusion(
-        tuple(size), width if channels is None else channels, prediction or predicted, dropout,
-        colors=colors, num_classes=num_classes)
-    epochs = _count_epochs(n, batch_size, 12_000, 100)
-    settings = dict(num_epochs=epochs, batch_size=batch_size, lr=lr, checkpoint_steps=200)
-    if flip is None: flip = not is_gray and not num_classes
+    num_classes, kind = len(data.class_names or []) or None, _choose_kind(data.x, recipe, device)
+    options, settings, *limits = _plans["gray" if colors == 1 else kind or "quick"]
+    make = _large_diffusion if kind == "large" else partial(picture_diffusion, colors=colors)
+    diffusion = make(tuple(size), **options | network, num_classes=num_classes)
+    epochs = _count_epochs(n, settings["batch_size"], *limits)
+    settings = dict(num_epochs=epochs, **settings, checkpoint_steps=200)
+    if kind == "large":
+        settings["time_weights"] = lognormal_weights(diffusion.betas64)
+        if num_classes: settings["prob_uncond"] = 0.15
+        if is_bf16_fast(device): settings["dtype"] = torch.bfloat16
+    if flip is None: flip = colors == 3 and not num_classes
     if flip: settings["augment"] = random_flip
-    return diffusion, settings
+    return diffusion, settings, dict(recipe=kind) if kind else {}
 
 # %% ../nbs/34_recipes.ipynb #4bf0abb0
 def _choose_mlp(
     data: LoadedData, flip: bool | None, channels: int | None = None,
-    prediction: str | None = None, dropout: float | None = None,
+    prediction: str | None = None, dropout: float | None = None, recipe: str | None = None,
 ) -> _Choice:
     "An MLP for points"
-    for name, value in dict(flip=flip, dropout=dropout).items():
+    for name, value in dict(flip=flip, dropout=dropout, recipe=recipe).items():
         if value: raise ValueError(f"{name} is for images, and these data are points")
     n, d = data.x.shape
     num_classes = len(data.class_names or []) or None
@@ -202,18 +234,20 @@ def _choose_mlp(
     network = ConditionalMLP(40, width, d_in=d, num_classes=num_classes)
     betas, predicted = logsnr_beta_schedule(40), prediction or "v"
     settings = dict(_points_settings, num_epochs=_count_epochs(n, 128, 20_000, 2000))
-    return GaussianDiffusion(betas, d, network, prediction=predicted), settings
+    return GaussianDiffusion(betas, d, network, prediction=predicted), settings, {}
 
 # %% ../nbs/34_recipes.ipynb #fb225b51
-def _as_recipe(diffusion: GaussianDiffusion, data: LoadedData, settings: dict[str, Any]) -> Recipe:
+def _as_recipe(
+    data: LoadedData, diffusion: GaussianDiffusion, settings: dict[str, Any], facts: dict[str, Any],
+) -> Recipe:
     "The recipe of data of your own"
     pair = data.x if data.labels is None else (data.x, data.labels)
     can_split = len(data.x) >= 20
     train_data, val_data = split_validation(data.x, data.labels) if can_split else (pair, None)
     if diffusion.prediction == "v" and data.x.ndim == 4:
-        settings["time_weights"] = clipped_snr_weights(diffusion.betas64, 5.0)
+        settings.setdefault("time_weights", clipped_snr_weights(diffusion.betas64, 5.0))
     num_train = len(split_labels(train_data)[0])
-    facts: dict[str, Any] = dict(data=_describe_data(data, num_train, "augment" in settings))
+    facts = dict(data=_describe_data(data, num_train, "augment" in settings), **facts)
     for name in ("class_names", "scale", "columns"):
         if getattr(data, name): facts[name] = getattr(data, name)
     is_points = data.x.ndim == 2
@@ -242,15 +276,15 @@ def _own_recipe(
     unlabelled: bool = False,  # leave labels out
     flip: bool | None = None,  # mirror images at random; None: those in color without labels
     finetune: str | None = None,  # a trained model of color images to start from
-    **network: Any,  # channels, prediction, dropout: see `picture_diffusion`
+    device: torch.device | str = "cpu",  # where it will be trained
+    **network: Any,  # channels, prediction, dropout: see `picture_diffusion`; recipe
 ) -> Recipe:
     "The recipe of a U-Net for images or an MLP for points"
     how = dict(crop=crop, unlabelled=unlabelled)
     if finetune: return _finetune_recipe(finetune, source, size, flip, how, **network)
     data = load_data(source, size, **how)
-    choose = _choose_mlp if data.x.ndim == 2 else _choose_unet
-    diffusion, settings = choose(data, flip, **network)
-    return _as_recipe(diffusion, data, settings)
+    choose = _choose_mlp if data.x.ndim == 2 else partial(_choose_unet, device=device)
+    return _as_recipe(data, *choose(data, flip, **network))
 
 # %% ../nbs/34_recipes.ipynb #788dc830
 def _with_dropout(diffusion: GaussianDiffusion, dropout: float) -> GaussianDiffusion:
@@ -260,7 +294,6 @@ def _with_dropout(diffusion: GaussianDiffusion, dropout: float) -> GaussianDiffu
         network = type(trained)(**dict(trained.config, dropout=dropout))
     network.load_state_dict(trained.state_dict())
     return diffusion.replace(network)
-
 
 def _finetuned_diffusion(
     model: str,  # a model of the package, a .safetensors file or a checkpoint
@@ -278,8 +311,7 @@ def _finetuned_diffusion(
         raise ValueError(f"finetune must be a model of color images without labels, not {model}")
     if _check_pair(size) not in (None, shape[1:]):
         raise ValueError(f"size must be {shape[-1]}, the size of {model}, not {size}")
-    if dropout is None: return diffusion
-    return _with_dropout(diffusion, dropout)
+    return diffusion if dropout is None else _with_dropout(diffusion, dropout)
 
 # %% ../nbs/34_recipes.ipynb #15f31488
 def _finetune_recipe(
@@ -294,7 +326,7 @@ def _finetune_recipe(
     data = LoadedData(data.x.expand(-1, 3, -1, -1).contiguous(), scale=data.scale)
     settings = dict(num_epochs=100, batch_size=32, lr=2.5e-4, checkpoint_steps=200)
     if flip is not False: settings["augment"] = random_flip
-    recipe = _as_recipe(diffusion, data, settings)
+    recipe = _as_recipe(data, diffusion, settings, {})
     command = diffusion.card.get("command", "an unknown command")
     recipe.facts["started_from"] = f"{_as_utf8(Path(model).name)}, made by {command}"
     return recipe
@@ -304,8 +336,7 @@ def _without_none(options: dict[str, Any]) -> dict[str, Any]:
     "The options that were given"
     return {name: value for name, value in options.items() if value is not None}
 
-
-def _recipe_of(data: Any, options: dict[str, Any]) -> Recipe:
+def _recipe_of(data: Any, options: dict[str, Any], device: torch.device | str | None) -> Recipe:
     "The recipe of a name, or of data with options; a `ValueError` if there is neither"
     is_path = isinstance(data, (str, Path))
     if is_path and str(data) in recipes:
@@ -319,13 +350,11 @@ def _recipe_of(data: Any, options: dict[str, Any]) -> Recipe:
         raise ValueError(f"there is no folder {str(data)!r}, nor a file or a recipe of that name: "
                          f"the recipes are {names}")
     _check_names("option", options, _own_options)
-    return _own_recipe(data, **options)
+    return _own_recipe(data, device=_parse_device(device) or find_device(device), **options)
 
-
-_own_options = {*signature(_own_recipe).parameters, *signature(_choose_unet).parameters}
-_own_options -= {"source", "network", "data"}
+_own_options = {*signature(_own_recipe).parameters, *signature(_choose_mlp).parameters}
+_own_options -= {"source", "network", "data", "device"}
 _train_settings = {*signature(train).parameters} - {"diffusion", "train_data", "val_data"}
-
 
 def _check_names(kind: str, given: Any, known: Iterable[str]) -> None:
     "Raise a `ValueError` unless `given` is a dict with no other names than those that are known"
@@ -338,13 +367,10 @@ def _check_names(kind: str, given: Any, known: Iterable[str]) -> None:
 @contextmanager
 def _initial_weights(seed: int | None) -> Iterator[None]:
     "In this `with` block random weights depend on `seed` alone; None: on torch's random numbers"
-    if seed is None:
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.default_generator.manual_seed(_whole("seed", seed, 0, 2**63 - 1))
         yield
-        return
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(_whole("seed", seed, 0, 2**63 - 1))
-        yield
-
 
 def find_recipe(
     data: Any,  # a name in `recipes`, or what `load_data` takes: a path, an array, …
@@ -352,13 +378,14 @@ def find_recipe(
     seed: int | None = None,  # of the random initial weights; None: don't seed
     # options of `train` that replace those of the recipe; a None keeps the recipe's
     settings: dict[str, Any] | None = None,
-    # for own data: size, crop, unlabelled, flip, finetune, channels, prediction, dropout
+    device: torch.device | str | None = None,  # to train on: chooses quick or large; None: fastest
+    # for own data: size, crop, unlabelled, flip, finetune, channels, prediction, dropout, recipe
     **options: Any,
 ) -> Recipe:
     "The recipe of that name, or the one for data of your own"
     settings = {} if settings is None else settings
     _check_names("setting", settings, _train_settings)
-    with _initial_weights(seed): recipe = _recipe_of(data, _without_none(options))
+    with _initial_weights(seed): recipe = _recipe_of(data, _without_none(options), device)
     recipe.settings.update(_without_none(settings))
     recipe.diffusion.card = recipe.facts
     return recipe
@@ -366,13 +393,11 @@ def find_recipe(
 # %% ../nbs/34_recipes.ipynb #0147acbc
 _recipe_only = ("time_weights", "augment", "checkpoint_steps")  # no option of a command sets them
 
-
 def _quote(text: str) -> str:
     "A word of a command, quoted for a shell if it must be"
     if text == _as_utf8(text): return shlex.quote(text)
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"$'{_as_utf8(escaped)}'"
-
 
 def _command_line(data: str, options: dict[str, Any]) -> str:
     "The command `ddpm_train` with these options; those that are None or False are left out"
@@ -398,11 +423,11 @@ def card(
         raise ValueError(f"history must be that of at least one epoch, not {_brief(history)}")
     seed = _whole("seed", seed, 0, 2**63 - 1)
     shown = [f"{name} {value}" for name, value in self.settings.items() if name not in _recipe_only]
+    if "recipe" in self.facts: shown.insert(0, self.facts["recipe"])
     settings = ", ".join(shown).replace("torch.", "")
-    prediction = self.diffusion.prediction
-    card = dict(self.facts)
-    always = f"one-cycle learning rate, averaged weights, {prediction} predicted"
-    card["recipe"] = f"{settings}; {always}"
+    card, always = dict(self.facts), "one-cycle learning rate, averaged weights"
+    card["recipe"] = f"{settings}; {always}, {self.diffusion.prediction} predicted"
+    if "recipe" in options: options["recipe"] = self.facts.get("recipe")  # a GPU may have chosen it
     card["command"] = _command_line(data, options | dict(seed=seed or None))
     card |= dict(seed=seed, epochs=len(history))
     last = len(history) - 1
@@ -417,7 +442,6 @@ def card(
 _not_compared = (*_recipe_only, "sampling", "guidance_scale", "num_epochs", "patience",
                  "accumulate", "resumed")
 
-
 def _named_facts(
     network: dict[str, Any] | None,  # see `network_config`
     prediction: str,
@@ -426,17 +450,11 @@ def _named_facts(
 ) -> dict[str, Any]:
     "What two runs must agree on, by name, as plain values"
     options = (network or {}).get("options", {})
-    dtype = settings.get("dtype")
-    dtype_name = str(dtype).removeprefix("torch.") if dtype else None
+    dtype_name = str(settings.get("dtype")).removeprefix("torch.")
     known = facts | options | dict(prediction=prediction) | _plain_settings(settings)
     known |= dict(dtype=dtype_name)
     shown = {name: value for name, value in known.items() if name not in _not_compared}
     return plain_value({name.replace("_", " "): value for name, value in shown.items()})
-
-
-def _weights_list(weights: Tensor | None) -> list[float] | None:
-    "Time weights as a checkpoint keeps them, or None"
-    return None if weights is None else weights.float().tolist()
 
 # %% ../nbs/34_recipes.ipynb #0730bf5a
 def _note_epochs(recipe: Recipe, state: dict[str, Any], path: Path) -> None:
@@ -449,12 +467,9 @@ def _note_epochs(recipe: Recipe, state: dict[str, Any], path: Path) -> None:
     now = None if planned in (None, wanted) else f"after {done} of {planned} epochs"
     if notes or now: recipe.facts["resumed"] = "; ".join(filter(None, (notes, now)))
 
-
 @patch
 def refuse_other_run(
-    self: Recipe,
-    path: Path,  # of a checkpoint, which need not exist
-    seed: int,
+    self: Recipe, path: Path, seed: int,  # the path of a checkpoint, which need not exist
 ) -> None:
     "A `ValueError` if there is a checkpoint of a run with other data or options"
     path = _as_path("path", path)
@@ -471,12 +486,14 @@ def _differences(recipe: Recipe, state: dict[str, Any], seed: int) -> list[str]:
     "What differs between a recipe and the run of a checkpoint, in words"
     diffusion, card, settings = recipe.diffusion, state.get("card") or {}, state["settings"]
     found = _named_facts(state.get("network"), state["describes"]["prediction"], card, settings)
-    mine = dict(recipe.settings, seed=seed)
-    network = network_config(diffusion.denoise_fn)
-    wanted = _named_facts(network, diffusion.prediction, recipe.facts, mine)
+    wanted = _named_facts(network_config(diffusion.denoise_fn), diffusion.prediction, recipe.facts,
+                          dict(recipe.settings, seed=seed))
+    if "recipe" in wanted and found.setdefault("recipe", "quick") != wanted["recipe"]:
+        return [f"recipe {found['recipe']} instead of {wanted['recipe']}"]
     names = dict.fromkeys([*wanted, *(name.replace("_", " ") for name in card)])
     rows = [f"{name} {found.get(name)} instead of {wanted.get(name)}"
             for name in names if found.get(name) != wanted.get(name)]
-    if settings.get("time_weights") != _weights_list(recipe.settings.get("time_weights")):
+    weights = recipe.settings.get("time_weights")
+    if settings.get("time_weights") != (None if weights is None else weights.float().tolist()):
         rows.append("other time weights")
     return rows

@@ -1,6 +1,6 @@
 """The Pokémon images: read, prepared and split, and the encoder that is trained on them.
 
-    python experiments/pokemon_data.py pictures   # two folders: to train on, and held out
+    python experiments/pokemon_data.py pictures   # to train on, and held out: 24 labels
     python experiments/pokemon_data.py encoder    # the package's encoder: minutes on one core
 
 They are read from pokemon_64.npz in the folder that `DENOISING_DIFFUSION_DATA` names, and kept in
@@ -25,6 +25,11 @@ from denoising_diffusion.metrics import frechet_distance, mean_and_covariance
 RUNS = ROOT/"runs"/"pokemon"
 SIDE = 48
 KNOWN = "names", "dex_id", "source"  # of each image
+STYLES = "render", "sprite", "artwork"
+RENDERS, ARTWORKS = ("usum", "xy", "model", "oras"), ("official-artwork", "jirfoux-artwork")
+COLORS = "red", "orange", "yellow", "green", "blue", "purple", "gray", "white"
+HUE_ENDS = 12, 42, 68, 165, 255, 345  # where each of the first six colors ends, in degrees
+CLASS_NAMES = [f"{color} {style}" for style in STYLES for color in COLORS]
 # The species of the forms 10001, 10002, …, and how many in a row are of it; the one image of 10133
 # is a Venusaur.
 FORMS = """386 3, 413 2, 492, 487, 479 5, 351 3, 550, 555, 648, 641, 642, 645, 646 2, 647, 678, 681,
@@ -121,6 +126,53 @@ def split_species(dex_id: np.ndarray, fraction: float = 0.1, seed: int = 0) -> n
     return np.isin(kinds, out)
 
 
+def hues(x: np.ndarray) -> tuple[np.ndarray, ...]:  # (N, H, W, 3) in 0 … 1 -> each (N, H, W)
+    "The hue in degrees, the saturation and the value of each pixel"
+    red, green, blue = np.moveaxis(x, 3, 0)
+    value = x.max(3)
+    spread = value - x.min(3)
+    some = np.where(spread > 0, spread, 1)
+    hue = np.where(value == red, (green - blue) / some % 6,
+                   np.where(value == green, (blue - red) / some + 2, (red - green) / some + 4))
+    return 60 * hue, spread / np.where(value > 0, value, 1), value
+
+
+def common_hue(hue: np.ndarray, weight: np.ndarray) -> np.ndarray:  # (N,), in degrees
+    "The middle of the 30° that weigh most, in steps of 10°; hue and weight are (N, H, W)"
+    n, bins = len(hue), (hue // 10).astype(int) % 36
+    places = bins + 36 * np.arange(n)[:, None, None]
+    share = np.bincount(places.ravel(), weight.ravel(), 36 * n).reshape(n, 36)
+    around = share + np.roll(share, 1, 1) + np.roll(share, -1, 1)
+    return 10 * around.argmax(1) + 5
+
+
+def color_of(images: torch.Tensor) -> np.ndarray:  # uint8 (N, 3, H, W) -> (N,), places in COLORS
+    """The color of the subject of each image, drawn or real
+
+    The subject is all pixels with a channel below 240. If it is pale or dark on average, it is gray
+    or white, else it has the most frequent hue."""
+    if not len(images): return np.zeros(0, int)
+    if len(images) > 500: return np.concatenate([color_of(part) for part in images.split(500)])
+    pixels = images.permute(0, 2, 3, 1).numpy()
+    inside = pixels.min(3) < 240
+    hue, saturation, value = hues(pixels / 255)
+    weight, count = saturation * value * inside, inside.sum((1, 2)).clip(1)
+    colors = np.searchsorted(HUE_ENDS, common_hue(hue, weight), side="right") % 6
+    is_white = (value * inside).sum((1, 2)) / count > 0.72
+    return np.where(weight.sum((1, 2)) / count < 0.13, np.where(is_white, 7, 6), colors)
+
+
+def style_of(source: np.ndarray) -> np.ndarray:  # (N,), places in STYLES
+    "The style of each source"
+    base = [str(name).removesuffix("-f") for name in source]  # -f: the female form
+    return np.where(np.isin(base, RENDERS), 0, np.where(np.isin(base, ARTWORKS), 2, 1))
+
+
+def labels(known: Pokemon) -> np.ndarray:  # (N,), in 1 … 24
+    "The label of each image; `CLASS_NAMES` holds their names"
+    return 1 + len(COLORS) * style_of(known.source) + color_of(known.images)
+
+
 def same_species(
     features: torch.Tensor,  # (N, …)
     known: Pokemon,
@@ -136,15 +188,16 @@ def same_species(
 
 
 def write_folders(known: Pokemon, held_out: np.ndarray) -> list[Path]:
-    "The images as files in two folders, to train on and held out; named by their numbers"
+    "The images as files, named by their numbers, in two folders with one for each label"
+    names = [CLASS_NAMES[label - 1] for label in labels(known)]
     folders = []
     for part, mask in dict(train=~held_out, held_out=held_out).items():
         folder = RUNS/part
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
         for i in mask.nonzero()[0]:
             pixels = known.images[i].permute(1, 2, 0).numpy()
-            Image.fromarray(pixels).save(folder/f"{i:04}.png")
+            (folder/names[i]).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder/names[i]/f"{i:04}.png")
         folders.append(folder)
     return folders
 

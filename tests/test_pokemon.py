@@ -1,5 +1,6 @@
 """From a folder of images to samples and their measures, with a network small enough for a minute,
 and the experiments with Pokémon, run small on made-up creatures"""
+import colorsys
 import json
 import os
 import warnings
@@ -12,13 +13,13 @@ from conftest import load_tool
 from PIL import Image, ImageDraw
 
 from denoising_diffusion import (
-    color_statistics, ddpm_sample, ddpm_train, image_grid, load_pretrained, memorization_rate,
-    picture_distance, precision_recall, read_folder, sample, train_encoder)
+    color_statistics, ddpm_sample, ddpm_train, image_grid, load_data, load_pretrained,
+    memorization_rate, picture_distance, precision_recall, read_folder, sample, train_encoder)
 from denoising_diffusion.checkpoints import read_checkpoint
 
 RAW = Path(os.environ.get("DENOISING_DIFFUSION_DATA", "nowhere")).expanduser()/"pokemon_raw"
 NO_IMAGES = pytest.mark.skipif(not RAW.is_dir(), reason="the images are not here")
-damages, pokemon = load_tool("damages"), load_tool("pokemon")
+damages, pokemon, pokemon_data = map(load_tool, ("damages", "pokemon", "pokemon_data"))
 
 
 def draw_creature(side: int, color: tuple[int, ...]) -> Image.Image:
@@ -126,6 +127,76 @@ def test_planted_copies_are_found(images, drawn, encoder, way):
 def test_samples_have_more_background_than_noise(images, drawn, noise):
     white = [color_statistics(x)["ground"] for x in (noise, drawn, images)]
     assert white[0] < white[1] < white[2]
+
+
+# The labels
+
+def draw_circle(color: tuple[int, ...], ground: int = 255) -> torch.Tensor:  # uint8 (3, 48, 48)
+    image = Image.new("RGB", (48, 48), (ground,) * 3)
+    ImageDraw.Draw(image).ellipse((10, 10, 38, 38), fill=color)
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+
+
+@pytest.mark.parametrize("color, name", [
+    ((220, 30, 30), "red"), ((230, 120, 20), "orange"), ((240, 220, 40), "yellow"),
+    ((40, 160, 60), "green"), ((40, 90, 220), "blue"), ((140, 40, 200), "purple"),
+    ((240, 120, 180), "purple"), ((90, 90, 95), "gray"), ((205, 205, 200), "white")])
+def test_colors_are_those_of_the_subject(color, name):
+    "However white the ground is, and in images of any size"
+    for ground in (255, 242):
+        small = draw_circle(color, ground)
+        for image in (small, small.repeat_interleave(2, 1)):
+            assert pokemon_data.COLORS[pokemon_data.color_of(image[None])[0]] == name
+
+
+def test_the_most_frequent_hue_decides():
+    "And not the mean hue, which would be green here; in any number of images"
+    image = draw_circle((220, 30, 30))
+    image[:, 20:] = draw_circle((40, 90, 220))[:, 20:]
+    many = image.expand(501, -1, -1, -1)
+    assert {pokemon_data.COLORS[i] for i in pokemon_data.color_of(many)} == {"blue"}
+    assert pokemon_data.color_of(many[:0]).shape == (0,)
+
+
+def test_hues_are_those_of_colorsys():
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3)) / 255
+    pixels[0, 0, :3] = ((0, 0, 0), (1, 1, 1), (0.5, 0.5, 0.5))
+    found = np.stack(pokemon_data.hues(pixels), -1).reshape(-1, 3)
+    expected = [colorsys.rgb_to_hsv(*pixel) for pixel in pixels.reshape(-1, 3)]
+    np.testing.assert_allclose(found, np.array(expected) * (360, 1, 1), atol=1e-9)
+
+
+@pytest.fixture
+def creatures() -> "pokemon_data.Pokemon":
+    "One of each label, twice"
+    colors = ((220, 30, 30), (230, 120, 20), (240, 220, 40), (40, 160, 60), (40, 90, 220),
+              (140, 40, 200), (90, 90, 95), (205, 205, 200))
+    images = torch.stack([draw_circle(color) for color in colors]).repeat(6, 1, 1, 1)
+    source = np.repeat(["xy-f", "rs", "jirfoux-artwork", "usum", "bw-f", "official-artwork"], 8)
+    return pokemon_data.Pokemon(images, source, np.arange(48), source)
+
+
+def test_labelled_folders_are_read_back(creatures, monkeypatch, tmp_path):
+    "With the same names in both; their numbers are another order of the same labels"
+    monkeypatch.setattr(pokemon_data, "RUNS", tmp_path)
+    numbers = pokemon_data.labels(creatures)
+    assert numbers.tolist() == [*range(1, 25)] * 2
+    held_out = np.arange(48) >= 24
+    for folder in pokemon_data.write_folders(creatures, held_out):
+        found = load_data(folder, 48)
+        assert found.class_names == sorted(pokemon_data.CLASS_NAMES)
+        for image, label in zip(found.x, found.labels):
+            i = pokemon_data.CLASS_NAMES.index(found.class_names[label - 1])
+            assert torch.equal(image, creatures.images[i])
+
+
+@pytest.mark.skipif(not (RAW.parent/"pokemon_64.npz").is_file(), reason="the images are not here")
+def test_all_labels_are_in_both_parts():
+    known = pokemon_data.load_images()
+    numbers = pokemon_data.labels(known)
+    held_out = pokemon_data.split_species(known.dex_id)
+    for part in (numbers[held_out], numbers[~held_out]):
+        assert set(part) == {*range(1, 25)}
 
 
 # The experiments
