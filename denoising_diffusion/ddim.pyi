@@ -13,5 +13,5 @@ def ddim_rule(eta: float=0.0) -> Callable[..., Any]:
 def ddim_sample(diffusion: GaussianDiffusion, x: Tensor, t: int | Tensor, t_next: int | Tensor, noise: Tensor | None=None, labels: Labels | None=None, *, eta: float=0.0, guidance_scale: float=1.0, clip_denoised: bool=True, generator: torch.Generator | SeededNoise | None=None) -> tuple[Tensor, Tensor]:
     """One DDIM step from t to t_next (arXiv 2010.02502, eq. 12)"""
 
-def ddim_sample_loop(diffusion: GaussianDiffusion, n_or_shape: int | Sequence[int], labels: Labels | None=None, *, sampling_timesteps: int | Sequence[int], eta: float=0.0, guidance_scale: float=1.0, clip_denoised: bool=True, noise: Tensor | None=None, generator: torch.Generator | SeededNoise | None=None, progress: bool=True) -> Tensor:
+def ddim_sample_loop(diffusion: GaussianDiffusion, n_or_shape: int | Sequence[int], labels: Labels | None=None, *, sampling_timesteps: int | Sequence[int], eta: float=0.0, guidance_scale: float=1.0, guidance_interval: Sequence[int] | None=None, clip_denoised: bool=True, white_point: float=1.0, noise: Tensor | None=None, generator: torch.Generator | SeededNoise | None=None, progress: bool=True) -> Tensor:
     """Draw samples with DDIM (arXiv 2010.02502)"""

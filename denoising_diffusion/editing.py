@@ -111,12 +111,13 @@ def _keep_known(
     mask: Tensor,  # bool, as x: False where x is known
     denoiser: Callable[[Tensor, Tensor], Tensor],  # (x, t) -> what the network predicts
     clip_denoised: bool,  # clamp x̂_0 to [-1, 1]
+    white_point: float = 1.0,  # see `reverse_process`
 ) -> GaussianDiffusion:
     "The diffusion whose x̂_0 equals x where the mask is False"
     evaluate = _Evaluator(denoiser)
 
     def estimate(x_t: Tensor, t: Tensor) -> Tensor:
-        x_start = _predict_x_start(diffusion, evaluate, x_t, t, clip_denoised)
+        x_start = _predict_x_start(diffusion, evaluate, x_t, t, clip_denoised, white_point)
         return torch.where(mask, x_start, x)
 
     keeping = diffusion.replace(estimate)
@@ -170,9 +171,11 @@ def _inpaint_steps(
     chosen = {name: kwargs.pop(name, None) for name in _choices}
     if count > 1 and chosen["rule"] is None: chosen["rule"] = "ddpm"
     process = resolve_sampling(diffusion, labels, **chosen)
-    denoiser = _guided_denoiser(diffusion, len(x), labels, process.pop("guidance_scale"))
+    scale, interval = process.pop("guidance_scale"), process.pop("guidance_interval", None)
+    denoiser = _guided_denoiser(diffusion, len(x), labels, scale, interval)
     clip_denoised = _flag("clip_denoised", clip_denoised)
-    keeping = _keep_known(diffusion, x, mask, denoiser, clip_denoised)
+    white = process.pop("white_point", 1.0)
+    keeping = _keep_known(diffusion, x, mask, denoiser, clip_denoised, white)
     if count > 1: process["rule"] = _resampling(diffusion, process["rule"], count)
     return _image_to_image_steps(keeping, x, strength=strength, clip_denoised=False,
                                  **process, **kwargs)

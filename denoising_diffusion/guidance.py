@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from denoising_diffusion.checks import (
     _brief, _check_generator, check_labels, _evaluating, _holds_whole, _in_dtype, _is_single,
-    _real, _takes, takes_labels, _tensor, _unwrap, _whole,
+    _listed, _real, _takes, takes_labels, _tensor, _unwrap, _whole,
 )
 from .diffusion import _check_output
 
@@ -49,6 +49,14 @@ def _check_scale(name: str, value: Any) -> float:
     raise ValueError(f"{name} must lie in -100 … 100, not {_brief(value)}")
 
 
+def _check_interval(name: str, value: Any) -> tuple[int, int] | None:
+    "A first and a last time as ints; a `ValueError` unless the first is not above the last"
+    if value is None: return None
+    times = [_whole(name, time, least=0) for time in _listed(name, value)]
+    if len(times) == 2 and times[0] <= times[1]: return times[0], times[1]
+    raise ValueError(f"{name} must be a first and a last time, not {_brief(value)}")
+
+
 def _check_model(name: str, model: Any) -> None:
     "Raise a `ValueError` unless `model` is a network or a function"
     forward = getattr(model, "forward", None)
@@ -69,35 +77,16 @@ def guide(
     model: Callable[..., Tensor],  # (x, t) or (x, t, labels) -> a tensor shaped like x
     labels: int | Sequence[int] | Tensor | None = None,  # 0 … K, one or B; None: no labels
     scale: float = 1.0,  # w: 0 ignores the labels, 1 follows them, more exaggerates
+    # (low, high): only at these times and those between, elsewhere scale 1 (arXiv 2404.07724)
+    interval: Sequence[int] | None = None,
 ) -> Callable[[Tensor, Tensor], Tensor]:  # (x, t) -> its prediction, a tensor shaped like x
     "A denoiser of x and t: `model` under classifier-free guidance (arXiv 2207.12598)"
     _check_model("model", model)
-    scale = _check_scale("scale", scale)
+    scale, interval = _check_scale("scale", scale), _check_interval("interval", interval)
     if labels is not None and takes_labels(model):
         number = 1 if _is_single(labels) else len(labels)
         labels = check_labels(labels, number, getattr(_unwrap(model), "num_classes", None))
-    return _guided(model, labels, scale)
-
-
-def _guided(model: Callable[..., Tensor], labels: Tensor | None, scale: float) -> Callable:
-    "`guide`, for arguments that have been checked"
-    if labels is None:
-        if scale != 1: raise ValueError(f"a guidance scale of {scale!r} needs labels")
-        _check_takes_two(model)
-        return model
-    if not takes_labels(model): raise ValueError("labels were given, but the network takes none")
-    evaluate = _Evaluator(model)
-
-    def conditional(x: Tensor, t: Tensor) -> Tensor: return evaluate(x, t, _label_batch(labels, x))
-
-    def guided(x: Tensor, t: Tensor) -> Tensor:
-        known = _label_batch(labels, x)
-        both_labels = torch.cat([known, torch.full_like(known, _unconditioned)])
-        both = evaluate(torch.cat([x, x]), torch.cat([t, t]), both_labels)
-        conditioned, unconditioned = both.chunk(2)
-        return unconditioned + scale * (conditioned - unconditioned)
-
-    return _like_model(conditional if scale == 1 else guided, model)
+    return _guided(model, labels, scale, interval)
 
 # %% ../nbs/03_guidance.ipynb #76ed687c
 _unconditioned = 0  # "no label"
@@ -121,6 +110,38 @@ def _like_model(denoiser: Callable, model: Callable) -> Callable:
 
     checked.num_timesteps = getattr(_unwrap(model), "num_timesteps", None)
     return checked
+
+# %% ../nbs/03_guidance.ipynb #0e30bfd5
+def _guided(
+    model: Callable[..., Tensor], labels: Tensor | None, scale: float,
+    interval: tuple[int, int] | None = None,
+) -> Callable:
+    "`guide`, for arguments that have been checked"
+    if labels is None:
+        if scale != 1: raise ValueError(f"a guidance scale of {scale!r} needs labels")
+        _check_takes_two(model)
+        return model
+    if not takes_labels(model): raise ValueError("labels were given, but the network takes none")
+    evaluate = _Evaluator(model)
+
+    def conditional(x: Tensor, t: Tensor) -> Tensor: return evaluate(x, t, _label_batch(labels, x))
+
+    def guided(x: Tensor, t: Tensor) -> Tensor:
+        inside = None if interval is None else _inside(t, interval).view(-1, *[1] * (x.ndim - 1))
+        if inside is not None and not inside.any(): return conditional(x, t)
+        known = _label_batch(labels, x)
+        both_labels = torch.cat([known, torch.full_like(known, _unconditioned)])
+        both = evaluate(torch.cat([x, x]), torch.cat([t, t]), both_labels)
+        conditioned, unconditioned = both.chunk(2)
+        mixed = unconditioned + scale * (conditioned - unconditioned)
+        return mixed if inside is None else torch.where(inside, mixed, conditioned)
+
+    return _like_model(conditional if scale == 1 else guided, model)
+
+
+def _inside(t: Tensor, interval: tuple[int, int]) -> Tensor:
+    "Which times lie in an interval"
+    return (t >= interval[0]) & (t <= interval[1])
 
 # %% ../nbs/03_guidance.ipynb #aca756af
 def randomly_set_unconditioned(

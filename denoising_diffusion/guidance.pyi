@@ -16,7 +16,7 @@ class _Evaluator:
     def __call__(self, x: Tensor, t: Tensor, *labels: Tensor) -> Tensor:
         ...
 
-def guide(model: Callable[..., Tensor], labels: int | Sequence[int] | Tensor | None=None, scale: float=1.0) -> Callable[[Tensor, Tensor], Tensor]:
+def guide(model: Callable[..., Tensor], labels: int | Sequence[int] | Tensor | None=None, scale: float=1.0, interval: Sequence[int] | None=None) -> Callable[[Tensor, Tensor], Tensor]:
     """A denoiser of x and t: `model` under classifier-free guidance (arXiv 2207.12598)"""
 
 def randomly_set_unconditioned(labels: Tensor, prob_uncond: float=0.2, *, generator: torch.Generator | None=None) -> Tensor:

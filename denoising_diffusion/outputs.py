@@ -30,7 +30,7 @@ from denoising_diffusion.checks import (
 )
 from .diffusion import GaussianDiffusion
 from denoising_diffusion.sampling import (
-    SeededNoise, Step, _check_diffusion, evaluations, final,
+    SeededNoise, Step, _check_diffusion, evaluations, final, _find_rule, _reset,
 )
 from denoising_diffusion.samplers import (
     _autocast, _chunks, _part_of, _read_scale, resolve_sampling, samplers, unscale,
@@ -344,6 +344,16 @@ class _Edit(NamedTuple):
         if self.mask is None: return _image_to_image_steps(diffusion, x, mine, **options)
         return _inpaint_steps(diffusion, x, self.mask, mine, **options)
 
+# %% ../nbs/46_outputs.ipynb #49b93494
+def _count_evaluations(process: dict[str, Any]) -> int:
+    "The network evaluations for each sample, two at a time with guidance"
+    rule, times = process["rule"], process["sampling_timesteps"]
+    count, interval = evaluations(rule, times), process.get("guidance_interval")
+    if process["guidance_scale"] == 1: return count
+    if interval is None: return 2 * count
+    _, visited = _reset(_find_rule(rule), times)
+    return count + sum(interval[0] <= t <= interval[1] for t in visited[:-1])
+
 # %% ../nbs/46_outputs.ipynb #fa2f606c
 @dataclass
 class _SamplingOptions:
@@ -368,13 +378,12 @@ class _SamplingOptions:
         "The options as plain values, with the network evaluations for each sample"
         process = self.process(diffusion)
         scale, times = process["guidance_scale"], process["sampling_timesteps"]
-        count = evaluations(process["rule"], times)
         card = {} if self.sampler else diffusion.card.get("sampling") or {}
         given = dict(sampler=self.sampler, eta=self.eta, spacing=self.spacing)
         found = dict(sampler="ddpm", eta=0.0, spacing=1.0) | card
         found |= {name: value for name, value in given.items() if value is not None}
         if not samplers[found["sampler"]].takes_eta: del found["eta"]
-        found |= dict(steps=len(times) - 1, evaluations=count if scale == 1 else 2 * count)
+        found |= dict(steps=len(times) - 1, evaluations=_count_evaluations(process))
         return found | dict(guidance_scale=scale, seed=self.seed)
 
 # %% ../nbs/46_outputs.ipynb #594bf47a

@@ -18,7 +18,7 @@ from denoising_diffusion.checks import (
     _tensor, _whole,
 )
 from .diffusion import GaussianDiffusion
-from .guidance import _check_scale
+from .guidance import _check_interval, _check_scale
 from denoising_diffusion.sampling import (
     SeededNoise, Step, _check_diffusion, _check_spacing, ddpm_rule, final, _find_rule,
     _resolve_times, reverse_process, _state_dtype, time_grid,
@@ -103,7 +103,9 @@ _card_checks: dict[str, Callable[[Any, GaussianDiffusion], Any]] = {
     "steps": _check_steps,
     "eta": lambda value, diffusion: _real("eta", value, 0, 1),
     "spacing": lambda value, diffusion: _check_spacing(value),
-    "guidance_scale": lambda value, diffusion: _check_scale("guidance_scale", value)}
+    "guidance_scale": lambda value, diffusion: _check_scale("guidance_scale", value),
+    "guidance_interval": lambda value, diffusion: _check_interval("guidance_interval", value),
+    "white_point": lambda value, diffusion: _real("white_point", value, 0.5, 1)}
 
 # %% ../nbs/07_samplers.ipynb #39e23d10
 def _read_scale(diffusion: GaussianDiffusion) -> tuple[list[float], list[float]] | None:
@@ -139,11 +141,11 @@ def unscale(
     return x.double() * factor + offset
 
 # %% ../nbs/07_samplers.ipynb #bd25ae57
-_sampling_entries = "sampler", "steps", "eta", "spacing"
+_sampling_entries = "sampler", "steps", "eta", "spacing", "guidance_interval", "white_point"
 
 
 def _read_card(diffusion: GaussianDiffusion) -> dict[str, Any]:
-    "What the card recommends: some of sampler, steps, eta, spacing and guidance_scale"
+    "What the card recommends: some of the entries of its sampling, and guidance_scale"
     _check_diffusion(diffusion)
     card = diffusion.card
     if not isinstance(card, dict): raise ValueError(f"a card must be a dict, not {_brief(card)}")
@@ -158,6 +160,13 @@ def _read_card(diffusion: GaussianDiffusion) -> dict[str, Any]:
     try: return {name: _card_checks[name](given[name], diffusion) for name in given}
     except ValueError as error: raise ValueError(f"a card's {error}") from None
 
+# %% ../nbs/07_samplers.ipynb #37a08558
+def _resolve_more(card: dict[str, Any], **options: Any) -> dict[str, Any]:
+    "The options that are given, and those of the card; others are left out"
+    given = {name: _card_checks[name](value, None)  # type: ignore[arg-type]
+             for name, value in options.items() if value is not None}
+    return {name: card[name] for name in options if name in card} | given
+
 # %% ../nbs/07_samplers.ipynb #872659c6
 def resolve_sampling(
     diffusion: GaussianDiffusion,
@@ -168,7 +177,9 @@ def resolve_sampling(
     eta: float | None = None,  # share of fresh noise, 0 … 1; not if `rule` is a function
     spacing: float | None = None,  # of the times, see `time_grid`
     guidance_scale: float | None = None,  # w; as the card says if None
-) -> dict[str, Any]:  # rule, sampling_timesteps and guidance_scale, for `reverse_process`
+    guidance_interval: Sequence[int] | None = None,  # the times to guide at; as the card says
+    white_point: float | None = None,  # see `reverse_process`; as the card says if None
+) -> dict[str, Any]:  # rule, sampling_timesteps, guidance_scale, …, for `reverse_process`
     "The sampling that the model's card recommends, except for the given options"
     card = _read_card(diffusion)
     if guidance_scale is not None: guidance_scale = _check_scale("guidance_scale", guidance_scale)
@@ -179,10 +190,11 @@ def resolve_sampling(
         guidance_scale = 1.0 if labels is None else card.get("guidance_scale", 1.0)
     if eta is None: eta = recommended.get("eta")
     chosen = recommended.get("sampler", "ddpm") if rule is None else rule
+    more = _resolve_more(card, guidance_interval=guidance_interval, white_point=white_point)
     return dict(
         rule=_choose_rule(chosen, eta),
         sampling_timesteps=_choose_times(diffusion, sampling_timesteps, spacing),
-        guidance_scale=guidance_scale)
+        guidance_scale=guidance_scale, **more)
 
 # %% ../nbs/07_samplers.ipynb #1759a003
 def _room_for(diffusion: GaussianDiffusion, n: int) -> Tensor:
@@ -222,6 +234,18 @@ def _part_of(
     noise = SeededNoise(seed, part.start)
     return reverse_process(diffusion, part.stop - part.start, mine, generator=noise, **process)
 
+def _fill(
+    samples: Tensor, diffusion: GaussianDiffusion, labels: Tensor | None, seed: int,
+    process: dict[str, Any], dtype: torch.dtype | None, chunks: Iterable[slice],
+) -> Tensor:
+    "Draw all samples, chunk by chunk"
+    _part_of(diffusion, slice(0, 1), labels, seed, process)  # checks all options, draws no sample
+    for part in chunks:
+        steps = _part_of(diffusion, part, labels, seed, process)
+        with _autocast(diffusion.device, dtype): samples[part] = final(steps)
+        _check_finite("samples", samples[part])
+    return samples
+
 # %% ../nbs/07_samplers.ipynb #53d98f02
 def sample(
     diffusion: GaussianDiffusion,
@@ -234,6 +258,8 @@ def sample(
     eta: float | None = None,  # share of fresh noise, 0 … 1; not if `rule` is a function
     spacing: float | None = None,  # of the times, see `time_grid`
     guidance_scale: float | None = None,  # w; as the card says if None
+    guidance_interval: Sequence[int] | None = None,  # the times to guide at; as the card says
+    white_point: float | None = None,  # see `reverse_process`; as the card says if None
     clip_denoised: bool = True,  # clamp x̂_0 to [-1, 1] at each step
     chunk: int = 192,  # samples at once
     dtype: torch.dtype | None = None,  # autocast the network to torch.bfloat16 or torch.float16
@@ -244,12 +270,10 @@ def sample(
     n, chunk, progress = _whole("n", n, 1), _whole("chunk", chunk, 1), _flag("progress", progress)
     own_scale, samples = _flag("own_scale", own_scale), _room_for(diffusion, n)
     labels = None if labels is None else diffusion._resolve_labels(labels, n)
-    process = dict(rule=rule, sampling_timesteps=sampling_timesteps, eta=eta, spacing=spacing)
-    process = resolve_sampling(diffusion, labels, **process, guidance_scale=guidance_scale)
+    process = resolve_sampling(
+        diffusion, labels, rule=rule, sampling_timesteps=sampling_timesteps, eta=eta,
+        spacing=spacing, guidance_scale=guidance_scale, guidance_interval=guidance_interval,
+        white_point=white_point)
     process.update(clip_denoised=clip_denoised, progress=False)
-    _part_of(diffusion, slice(0, 1), labels, seed, process)  # checks all options, draws no sample
-    for part in _chunks(n, chunk, progress):
-        steps = _part_of(diffusion, part, labels, seed, process)
-        with _autocast(diffusion.device, dtype): samples[part] = final(steps)
-        _check_finite("samples", samples[part])
+    _fill(samples, diffusion, labels, seed, process, dtype, _chunks(n, chunk, progress))
     return unscale(diffusion, samples) if own_scale else samples

@@ -23,8 +23,8 @@ def sampler_rule(name: str, eta: float | None=None) -> Callable[..., Any]:
 def unscale(diffusion: GaussianDiffusion, x: Tensor) -> Tensor:
     """Data in their own scale, as the card says; x itself if the card has no `scale`"""
 
-def resolve_sampling(diffusion: GaussianDiffusion, labels: Labels | None=None, *, rule: Callable[..., Any] | str | None=None, sampling_timesteps: int | Sequence[int] | None=None, eta: float | None=None, spacing: float | None=None, guidance_scale: float | None=None) -> dict[str, Any]:
+def resolve_sampling(diffusion: GaussianDiffusion, labels: Labels | None=None, *, rule: Callable[..., Any] | str | None=None, sampling_timesteps: int | Sequence[int] | None=None, eta: float | None=None, spacing: float | None=None, guidance_scale: float | None=None, guidance_interval: Sequence[int] | None=None, white_point: float | None=None) -> dict[str, Any]:
     """The sampling that the model's card recommends, except for the given options"""
 
-def sample(diffusion: GaussianDiffusion, n: int, labels: Labels | None=None, *, seed: int=0, rule: Callable[..., Any] | str | None=None, sampling_timesteps: int | Sequence[int] | None=None, eta: float | None=None, spacing: float | None=None, guidance_scale: float | None=None, clip_denoised: bool=True, chunk: int=192, dtype: torch.dtype | None=None, own_scale: bool=True, progress: bool=True) -> Tensor:
+def sample(diffusion: GaussianDiffusion, n: int, labels: Labels | None=None, *, seed: int=0, rule: Callable[..., Any] | str | None=None, sampling_timesteps: int | Sequence[int] | None=None, eta: float | None=None, spacing: float | None=None, guidance_scale: float | None=None, guidance_interval: Sequence[int] | None=None, white_point: float | None=None, clip_denoised: bool=True, chunk: int=192, dtype: torch.dtype | None=None, own_scale: bool=True, progress: bool=True) -> Tensor:
     """`n` samples, drawn in chunks and by default as the model's card recommends"""

@@ -28,7 +28,8 @@ from .schedules import _most_timesteps, cumulate_alphas
 from denoising_diffusion.diffusion import (
     _check_diffusion, _check_levels, GaussianDiffusion, Level, _fit, noise_like, _posterior,
 )
-from .guidance import _check_scale, _Evaluator, _guided, _takes
+from .guidance import (
+    _check_interval, _check_scale, _Evaluator, _guided, _takes)
 
 # %% ../nbs/04_sampling.ipynb #13045959
 def _predict_x_start(
@@ -37,6 +38,7 @@ def _predict_x_start(
     x: Tensor,  # (B, …) x_t
     t: int | Tensor,  # one time or LongTensor (B,); 1 … T
     clip_denoised: bool,  # clamp x̂_0 to [-1, 1]
+    white_point: float = 1.0,  # this value of x̂_0 becomes 1, and -1 stays
 ) -> Tensor:  # (B, …) x̂_0
     "The clean data estimated from x_t by `denoiser`; with gradients only if x_t requires them"
     times = t
@@ -44,6 +46,7 @@ def _predict_x_start(
         times = torch.full((len(x),), t, dtype=torch.long, device=x.device)
     with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
         x_start = diffusion._start_of(x, t, denoiser(x, times))
+        if white_point != 1: x_start = (x_start + 1) * (2 / (white_point + 1)) - 1
         return x_start.clamp(-1, 1) if clip_denoised else x_start
 
 # %% ../nbs/04_sampling.ipynb #9dcd3fc2
@@ -313,6 +316,7 @@ def _guided_denoiser(
     batch_size: int,
     labels: Labels | None,  # 0 … K or class names: one, or B
     guidance_scale: float,
+    interval: tuple[int, int] | None = None,  # the times at which to guide
 ) -> Callable[[Tensor, Tensor], Tensor]:  # (x, t) -> what the network predicts
     "The diffusion's network under guidance, with its labels checked and moved to its device"
     network = diffusion._get_network()
@@ -320,7 +324,7 @@ def _guided_denoiser(
     if labels is None: return _guided(network, None, guidance_scale)
     numbers = diffusion._resolve_labels(labels, batch_size, diffusion.device)
     if not numbers.any(): guidance_scale = 1.0  # all are 0: one evaluation is enough
-    return _guided(network, numbers, guidance_scale)
+    return _guided(network, numbers, guidance_scale, interval)
 
 def _without_checks(denoiser: Callable, x: Tensor, t: int) -> Callable:
     "A denoiser without its checks, if it has some, after a call with the first sample at time t"
@@ -337,20 +341,25 @@ def reverse_process(
     rule: Callable | str = ddpm_rule,  # a rule such as `ddim_rule()`, or a name in `samplers`
     sampling_timesteps: int | Sequence[int] | None = None,  # 1 … T steps, or the times; T if None
     guidance_scale: float = 1.0,  # w: 0 ignores the labels, 1 follows them, more exaggerates
+    # (low, high): guide at these times and those between only; None: at all times
+    guidance_interval: Sequence[int] | None = None,
     clip_denoised: bool = True,  # clamp x̂_0 to [-1, 1] at each step
+    white_point: float = 1.0,  # 0.5 … 1: this value of x̂_0 becomes 1 at each step, and -1 stays
     noise: Tensor | None = None,  # (B, *data_shape) x at the first time; drawn if not given
     generator: torch.Generator | SeededNoise | None = None,  # for all random draws
     progress: bool = True,  # show a progress bar
 ) -> Iterator[Step]:
     "Yield a `Step` at each visited time, from noise at T, or a given x_t, to data at 0"
     shape = _sample_shape(diffusion, n_or_shape)
-    denoiser = _guided_denoiser(diffusion, shape[0], labels, guidance_scale)
+    interval = _check_interval("guidance_interval", guidance_interval)
+    denoiser = _guided_denoiser(diffusion, shape[0], labels, guidance_scale, interval)
     times = _resolve_times(sampling_timesteps, diffusion.num_timesteps, noise is not None)
     rule, times = _reset(_find_rule(rule), times)
     clip_denoised, progress = _flag("clip_denoised", clip_denoised), _flag("progress", progress)
     x = _initial_noise(diffusion, shape, noise, generator)
     evaluate = _Evaluator(_without_checks(denoiser, x, times[0]))
-    predict = partial(_predict_x_start, diffusion, evaluate, clip_denoised=clip_denoised)
+    predict = partial(_predict_x_start, diffusion, evaluate, clip_denoised=clip_denoised,
+                      white_point=_real("white_point", white_point, 0.5, 1))
     move = partial(_move, diffusion, rule=rule, generator=generator)
     return _trajectory(predict, move, x, times, progress)
 

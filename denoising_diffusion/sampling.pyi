@@ -33,16 +33,16 @@ class SeededNoise:
     def like(self, x: Tensor) -> Tensor:
         """The next noise of x's shape, dtype and device"""
 
-def reverse_process(diffusion: GaussianDiffusion, n_or_shape: int | Sequence[int], labels: Labels | None=None, *, rule: Callable[..., Any] | str=..., sampling_timesteps: int | Sequence[int] | None=None, guidance_scale: float=1.0, clip_denoised: bool=True, noise: Tensor | None=None, generator: torch.Generator | SeededNoise | None=None, progress: bool=True) -> Iterator[Step]:
+def reverse_process(diffusion: GaussianDiffusion, n_or_shape: int | Sequence[int], labels: Labels | None=None, *, rule: Callable[..., Any] | str=..., sampling_timesteps: int | Sequence[int] | None=None, guidance_scale: float=1.0, guidance_interval: Sequence[int] | None=None, clip_denoised: bool=True, white_point: float=1.0, noise: Tensor | None=None, generator: torch.Generator | SeededNoise | None=None, progress: bool=True) -> Iterator[Step]:
     """Yield a `Step` at each visited time, from noise at T, or a given x_t, to data at 0"""
 
 def final(steps: Iterator[Step]) -> Tensor:
     """The x of the last step"""
 
-def p_sample_loop(diffusion: GaussianDiffusion, n_or_shape: int | Sequence[int], labels: Labels | None=None, *, guidance_scale: float=1.0, clip_denoised: bool=True, noise: Tensor | None=None, generator: torch.Generator | SeededNoise | None=None, progress: bool=True) -> Tensor:
+def p_sample_loop(diffusion: GaussianDiffusion, n_or_shape: int | Sequence[int], labels: Labels | None=None, *, guidance_scale: float=1.0, guidance_interval: Sequence[int] | None=None, clip_denoised: bool=True, white_point: float=1.0, noise: Tensor | None=None, generator: torch.Generator | SeededNoise | None=None, progress: bool=True) -> Tensor:
     """Draw samples with all T steps of DDPM (arXiv 2006.11239, algorithm 2)"""
 
-def p_sample_loop_all(diffusion: GaussianDiffusion, n_or_shape: int | Sequence[int], labels: Labels | None=None, *, guidance_scale: float=1.0, clip_denoised: bool=True, noise: Tensor | None=None, generator: torch.Generator | SeededNoise | None=None, progress: bool=True) -> tuple[Tensor, Tensor]:
+def p_sample_loop_all(diffusion: GaussianDiffusion, n_or_shape: int | Sequence[int], labels: Labels | None=None, *, guidance_scale: float=1.0, guidance_interval: Sequence[int] | None=None, clip_denoised: bool=True, white_point: float=1.0, noise: Tensor | None=None, generator: torch.Generator | SeededNoise | None=None, progress: bool=True) -> tuple[Tensor, Tensor]:
     """Every x and x̂_0 of the trajectory of `p_sample_loop`"""
 
 def sample_step(diffusion: GaussianDiffusion, x: Tensor, t: int | Tensor, s: int | Tensor, noise: Tensor | None=None, labels: Labels | None=None, *, rule: Callable[..., Any] | str=..., guidance_scale: float=1.0, clip_denoised: bool=True, generator: torch.Generator | SeededNoise | None=None) -> tuple[Tensor, Tensor]:

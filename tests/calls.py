@@ -87,8 +87,8 @@ def make_calls(folder: Path) -> dict[str, Callable[[], Call]]:
     encoder, reference = dd.load_encoder(), dd.load_reference()
     digits, creatures = images(40, 1, 28), images(32, 3, 16)
     named = digits, torch.arange(40) % 10 + 1
-    loop = dict(diffusion=d, n_or_shape=2, labels=1, guidance_scale=1.5, clip_denoised=True,
-                noise=points(2), generator=generator(), progress=False)
+    loop = dict(diffusion=d, n_or_shape=2, labels=1, guidance_scale=1.5, guidance_interval=(1, 2),
+                clip_denoised=True, white_point=0.99, noise=points(2), generator=generator(), progress=False)
     step = dict(diffusion=d, x=points(2), t=3, noise=points(2, 1), labels=1, guidance_scale=1.5,
                 clip_denoised=True)
     chosen = dict(rule="unipc", sampling_timesteps=2, eta=0.5, spacing=0.8, guidance_scale=1.5)
@@ -120,7 +120,8 @@ def make_calls(folder: Path) -> dict[str, Callable[[], Call]]:
                                                          weights=torch.ones(3))),
         "autoguide": (dd.autoguide, dict(model=trained.denoise_fn, weak=trained.denoise_fn,
                                          scale=1.5, since=1)),
-        "guide": (dd.guide, dict(model=d.denoise_fn, labels=[1, 2], scale=2.0)),
+        "guide": (dd.guide, dict(model=d.denoise_fn, labels=[1, 2], scale=2.0,
+                                 interval=(1, 3))),
         "cycle_labels": (dd.cycle_labels, dict(labels=[1, 2], n=5)),
         "randomly_set_unconditioned": (dd.randomly_set_unconditioned, dict(
             labels=torch.tensor([1, 2]), prob_uncond=0.5, generator=generator())),
@@ -141,9 +142,11 @@ def make_calls(folder: Path) -> dict[str, Callable[[], Call]]:
         "unipc_rule": (dd.unipc_rule, dict(eta=0.5)),
         "heun_rule": (dd.heun_rule, {}),
         "sample": (dd.sample, dict(chosen, diffusion=d, n=3, labels=[1, 2, 3], seed=1, chunk=2,
-                                   dtype=None, clip_denoised=True, progress=False)),
+                                   dtype=None, clip_denoised=True, guidance_interval=(1, 2),
+                                   white_point=0.99, progress=False)),
         "sampler_rule": (dd.sampler_rule, dict(name="ddim", eta=0.5)),
-        "resolve_sampling": (dd.resolve_sampling, dict(chosen, diffusion=d, labels=1)),
+        "resolve_sampling": (dd.resolve_sampling, dict(
+            chosen, diffusion=d, labels=1, guidance_interval=(1, 2), white_point=0.99)),
         "SinusoidalPositionEmbedding": (dd.SinusoidalPositionEmbedding, dict(num_timesteps=T,
                                                                             dim=8)),
         "ConditionalChain": (lambda layer: dd.ConditionalChain(layer), dict(layer=nn.ReLU())),
