@@ -207,8 +207,9 @@ def _to_number(cell: str, place: str) -> float:
     try: number = float(cell)
     except ValueError: number = math.nan
     if math.isfinite(number): return number
+    if not cell: raise ValueError(f"{place} must be a finite number, but the cell is empty")
     raise ValueError(f"{place} must be a finite number, not {cell!r}; a column of class names "
-                     "must be called label")
+                     "must have the heading label")
 
 
 def _read_rows(path: Path) -> list[tuple[int, list[str]]]:

@@ -88,7 +88,8 @@ def make_calls(folder: Path) -> dict[str, Callable[[], Call]]:
     digits, creatures = images(40, 1, 28), images(32, 3, 16)
     named = digits, torch.arange(40) % 10 + 1
     loop = dict(diffusion=d, n_or_shape=2, labels=1, guidance_scale=1.5, guidance_interval=(1, 2),
-                clip_denoised=True, white_point=0.99, noise=points(2), generator=generator(), progress=False)
+                clip_denoised=True, white_point=0.99, noise=points(2),
+                generator=generator(), progress=False)
     step = dict(diffusion=d, x=points(2), t=3, noise=points(2, 1), labels=1, guidance_scale=1.5,
                 clip_denoised=True)
     chosen = dict(rule="unipc", sampling_timesteps=2, eta=0.5, spacing=0.8, guidance_scale=1.5)
