@@ -147,8 +147,7 @@ def picture_diffusion(
     channels: int = 48,  # width of the U-Net; a multiple of 8, at most 1024
     prediction: str = "start",  # noise, start or v
     dropout: float = 0.0,  # about 0.1 for a long training on few images
-    *,
-    colors: int = 3,  # 1 for gray images
+    *, colors: int = 3,  # 1 for gray images
     num_classes: int | None = None,  # for images with labels
 ) -> GaussianDiffusion:
     "A diffusion of images, with random weights"
@@ -191,8 +190,7 @@ def _count_epochs(n: int, batch_size: int, num_steps: int, most: int) -> int:
     "10 … `most` epochs, for about `num_steps` steps on n samples"
     return max(10, min(most, round(num_steps * batch_size / n)))
 
-# a diffusion, settings of `train`, facts for the card
-_Choice = tuple[GaussianDiffusion, dict[str, Any], dict[str, Any]]
+_Choice = tuple[GaussianDiffusion, dict[str, Any], dict[str, Any]]  # with settings and facts
 _plans: dict[str, tuple[dict[str, Any], dict[str, Any], int, int]] = {
     # options of the network, settings of `train`, number of steps, most epochs
     "gray": (dict(channels=16, prediction="v"), dict(batch_size=64, lr=2e-3), 12_000, 100),
