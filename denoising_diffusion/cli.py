@@ -287,6 +287,7 @@ def ddpm_train(
     flip: bool = False,  # mirror images at random, also those in gray or with labels
     noflip: bool = False,  # mirror no images
     finetune: str | None = None,  # a model of color images to start from, such as pokemon
+    recipe: str | None = None,  # for own images in color: quick or large (default: large on CUDA)
     patience: int | None = None,  # stop after so many epochs without a lower validation loss
     accumulate: int | None = None,  # compute a batch in so many parts, to save memory
     seed: int = 0,  # of the first weights and of all that is random in training
@@ -300,17 +301,18 @@ def ddpm_train(
     _whole("seed", seed, least=0)
     where = find_device(device)
     own = dict(size=size, channels=channels, prediction=prediction, dropout=dropout,
-               crop=crop or None, unlabelled=unlabelled or None, finetune=finetune)
+               crop=crop or None, unlabelled=unlabelled or None, finetune=finetune,
+               recipe=recipe)
     settings = dict(num_epochs=epochs, batch_size=batch, lr=lr, patience=patience,
                     accumulate=accumulate, dtype=_autocast_dtype(bf16, where))
     path = _output_path(data, out)
     chosen = own | dict(size=_read_size(size), flip=_choose_flip(flip, noflip))
-    recipe = _find_recipe(data, quiet, seed=seed, settings=settings, **chosen)
+    found = _find_recipe(data, quiet, seed=seed, settings=settings, device=where, **chosen)
     options = dict(epochs=epochs, batch=batch, lr=lr, **own, flip=flip, noflip=noflip,
-                   patience=patience, accumulate=accumulate, bf16="dtype" in recipe.settings,
+                   patience=patience, accumulate=accumulate, bf16="dtype" in found.settings,
                    compile=compile)
-    watch = _watch(recipe, path, tensorboard, quiet)
-    done = _train_recipe(recipe, path, data, seed, options, where, not quiet, watch)
+    watch = _watch(found, path, tensorboard, quiet)
+    done = _train_recipe(found, path, data, seed, options, where, not quiet, watch)
     print(_printable(done))
 
 # %% ../nbs/52_cli.ipynb #f03c65b6

@@ -42,6 +42,7 @@ class _Evaluator:
         return _check_output(output, x)
 
 # %% ../nbs/03_guidance.ipynb #c5aaa864
+#| code-fold: true
 def _check_scale(name: str, value: Any) -> float:
     "`value` as a float; a `ValueError` unless it lies in -100 … 100, which is far more than helps"
     scale = _real(name, value)

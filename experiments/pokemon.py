@@ -1,10 +1,11 @@
 """Train what the Pokémon model is compared with, and measure: all numbers in nbs/62_pokemon.ipynb.
 
     python experiments/pokemon_data.py pictures     # the images, in two folders; then the model
-    ddpm_train runs/pokemon/train --size 48 --epochs 45 --bf16 --out runs/pokemon-first.safetensors
-    ddpm_train runs/pokemon/train --size 48 --epochs 30 \\
+    ddpm_train runs/pokemon/train --unlabelled --size 48 --epochs 45 --bf16 \\
+        --out runs/pokemon-first.safetensors
+    ddpm_train runs/pokemon/train --unlabelled --size 48 --epochs 30 \\
         --finetune runs/pokemon-first.safetensors --out runs/pokemon-second.safetensors
-    ddpm_train runs/pokemon/train --size 48 --epochs 200 --lr 5e-4 --bf16 \\
+    ddpm_train runs/pokemon/train --unlabelled --size 48 --epochs 200 --lr 5e-4 --bf16 \\
         --finetune runs/pokemon-second.safetensors --out runs/pokemon.safetensors
     python experiments/pokemon.py trainings         # the original configuration, the ablation
     python experiments/pokemon.py ship              # the weights into the package, in float16
@@ -93,7 +94,8 @@ def original() -> GaussianDiffusion:
 @lru_cache
 def recipe_settings() -> dict:
     "The options of `ddpm_train` for the folder of the training images"
-    return find_recipe(str(RUNS/"train"), size=SIDE).settings
+    how = dict(size=SIDE, unlabelled=True, recipe="quick")
+    return find_recipe(str(RUNS/"train"), **how).settings
 
 
 def ablated(name: str, epochs: int = 8, channels: int = 24) -> GaussianDiffusion:
