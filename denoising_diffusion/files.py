@@ -413,7 +413,7 @@ def _check_sum(what: str, there: str, here: str) -> None:
 
 # %% ../nbs/20_files.ipynb #7536e61d
 _package_folder = Path(str(resources.files("denoising_diffusion")))
-weights_folder = _package_folder/"weights"
+weights_folder = _package_folder/"weights"  # of the package
 
 # %% ../nbs/20_files.ipynb #0b6b1f09
 _Built = TypeVar("_Built")
