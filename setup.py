@@ -31,7 +31,7 @@ setup(
         "Changelog": f"{cfg['git_url']}/blob/{cfg['branch']}/CHANGELOG.md",
     },
     license="MIT",
-    license_files=["LICENSE"],
+    license_files=["LICENSE", "denoising_diffusion/emoji/LICENSE-*.txt"],
     keywords=cfg["keywords"].split(),
     classifiers=[
         "Development Status :: 4 - Beta",

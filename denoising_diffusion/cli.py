@@ -279,9 +279,9 @@ def ddpm_train(
     batch: int | None = None,  # samples in a batch (default: the recipe's)
     lr: float | None = None,  # the highest learning rate (default: the recipe's)
     size: str | None = None,  # of own images: 32, or height x width as 32x48 (default: own, or 32)
-    channels: int | None = None,  # for own data: width of the network (default: 48; 16 for gray)
-    prediction: str | None = None,  # for own data: noise, start or v (default: start; v for gray)
-    dropout: float | None = None,  # for own images: 0.1 or so for long trainings (default: 0)
+    channels: int | None = None,  # for own data: width of the network (default: the recipe's)
+    prediction: str | None = None,  # for own data: noise, start or v (default: the recipe's)
+    dropout: float | None = None,  # for own images: 0.1 or so for long trainings (else recipe's)
     crop: bool = False,  # for a folder: cut each image to what stands out from its background
     unlabelled: bool = False,  # for own data: leave labels out
     flip: bool = False,  # mirror images at random, also those in gray or with labels

@@ -61,6 +61,11 @@ def _moved(x: Tensor, most: int = 3) -> Tensor:
     return padded[..., dy:dy + height, dx:dx + width]
 
 # %% ../nbs/43_detector.ipynb #16814188
+def _check_weights(detector: Detector) -> Detector:
+    "The detector; a `ValueError` unless its weights are finite"
+    if all(weight.isfinite().all() for weight in detector.parameters()): return detector
+    raise ValueError("the weights of the detector aren't finite: train it with a smaller lr")
+
 def train_detector(
     drawn: Tensor,  # (N, 3 or 1, H, W), floats in [-1, 1] or bytes; best thousands
     real: Tensor,  # (M, 3 or 1, H, W), of the same size
@@ -81,19 +86,20 @@ def train_detector(
     def loss_of(i: Tensor) -> Tensor:
         scores = detector(_moved(to_floats(x[i], torch.float32)))
         return F.binary_cross_entropy_with_logits(scores, target[i], weight[i])
-    with torch.random.fork_rng([]):
+    with torch.random.fork_rng([]), torch.enable_grad():
         torch.default_generator.manual_seed(seed)
         detector = Detector().float()
         fit(detector.parameters(), loss_of, len(x), num_epochs=epochs, batch_size=batch_size,
             lr=lr, least=2, desc="detector", progress=progress)
-    return detector.eval()
+    return _check_weights(detector).eval()
 
 # %% ../nbs/43_detector.ipynb #c4c53fd8
 @torch.no_grad()
 def _scores(detector: Detector, images: Tensor) -> np.ndarray:  # (N,)
+    weight = _check_weights(detector).proj.weight
     with _evaluating(detector):
-        return torch.cat([detector(to_floats(part, torch.float32))
-                          for part in images.split(250)]).numpy()
+        found = [detector(to_floats(part, torch.float32).to(weight)) for part in images.split(250)]
+    return torch.cat(found).double().cpu().numpy()
 
 def detector_auc(
     detector: Detector,

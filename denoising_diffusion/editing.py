@@ -64,6 +64,8 @@ def _image_to_image_steps(
     eta: float | None = None,  # share of fresh noise, 0 … 1; not if `rule` is a function
     spacing: float | None = None,  # of the times, see `time_grid`
     guidance_scale: float | None = None,  # w; as the card says if None
+    guidance_interval: Sequence[int] | None = None,  # the times to guide at; as the card says
+    white_point: float | None = None,  # see `reverse_process`; as the card says if None
     clip_denoised: bool = True,  # clamp x̂_0 to [-1, 1] at each step
     noise: Tensor | None = None,  # (B, *data_shape) standard normal, added to x; drawn if not given
     generator: torch.Generator | SeededNoise | None = None,  # for all random draws
@@ -72,8 +74,9 @@ def _image_to_image_steps(
     "The steps of `image_to_image`, from x at time t to the result at 0"
     x = _read_batch(diffusion, x)
     t = round(_real("strength", strength, 0, 1) * diffusion.num_timesteps)
-    process = resolve_sampling(diffusion, labels, rule=rule, sampling_timesteps=sampling_timesteps,
-                               eta=eta, spacing=spacing, guidance_scale=guidance_scale)
+    options = dict(rule=rule, sampling_timesteps=sampling_timesteps, eta=eta, spacing=spacing)
+    options |= dict(guidance_scale=guidance_scale, guidance_interval=guidance_interval)
+    process = resolve_sampling(diffusion, labels, **options, white_point=white_point)
     times = _scale_times(process["sampling_timesteps"], max(t, 1))
     process |= dict(sampling_timesteps=times, clip_denoised=clip_denoised, progress=progress)
     x_t = _noised(diffusion, x, t, noise, generator)
@@ -121,7 +124,7 @@ def _keep_known(
         return torch.where(mask, x_start, x)
 
     keeping = diffusion.replace(estimate)
-    keeping.prediction = "start"
+    keeping.prediction, keeping.card = "start", {}  # what the card says is done already
     return keeping
 
 # %% ../nbs/08_editing.ipynb #ed080034
@@ -158,7 +161,8 @@ class _Resampling:
         return _back_up(*self.rule(x, x_start, level_t, level_s), level_s, level_t)
 
 # %% ../nbs/08_editing.ipynb #ed080037
-_choices = "rule", "sampling_timesteps", "eta", "spacing", "guidance_scale"
+_choices = ("rule", "sampling_timesteps", "eta", "spacing", "guidance_scale", "guidance_interval",
+            "white_point")
 
 
 def _inpaint_steps(

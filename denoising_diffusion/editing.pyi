@@ -7,10 +7,10 @@ from denoising_diffusion.sampling import SeededNoise
 from torch import Tensor
 from typing import Any
 
-def image_to_image(diffusion: GaussianDiffusion, x: Tensor, labels: Labels | None=None, *, strength: float=0.6, rule: Callable[..., Any] | str | None=None, sampling_timesteps: int | Sequence[int] | None=None, eta: float | None=None, spacing: float | None=None, guidance_scale: float | None=None, clip_denoised: bool=True, noise: Tensor | None=None, generator: torch.Generator | SeededNoise | None=None, progress: bool=True) -> Tensor:
+def image_to_image(diffusion: GaussianDiffusion, x: Tensor, labels: Labels | None=None, *, strength: float=0.6, rule: Callable[..., Any] | str | None=None, sampling_timesteps: int | Sequence[int] | None=None, eta: float | None=None, spacing: float | None=None, guidance_scale: float | None=None, guidance_interval: Sequence[int] | None=None, white_point: float | None=None, clip_denoised: bool=True, noise: Tensor | None=None, generator: torch.Generator | SeededNoise | None=None, progress: bool=True) -> Tensor:
     """x, noised to a time t and drawn again from there (SDEdit, arXiv 2108.01073)"""
 
-def inpaint(diffusion: GaussianDiffusion, x: Tensor, mask: Tensor, labels: Labels | None=None, *, strength: float=1.0, resample: int=1, rule: Callable[..., Any] | str | None=None, sampling_timesteps: int | Sequence[int] | None=None, eta: float | None=None, spacing: float | None=None, guidance_scale: float | None=None, clip_denoised: bool=True, noise: Tensor | None=None, generator: torch.Generator | SeededNoise | None=None, progress: bool=True) -> Tensor:
+def inpaint(diffusion: GaussianDiffusion, x: Tensor, mask: Tensor, labels: Labels | None=None, *, strength: float=1.0, resample: int=1, rule: Callable[..., Any] | str | None=None, sampling_timesteps: int | Sequence[int] | None=None, eta: float | None=None, spacing: float | None=None, guidance_scale: float | None=None, guidance_interval: Sequence[int] | None=None, white_point: float | None=None, clip_denoised: bool=True, noise: Tensor | None=None, generator: torch.Generator | SeededNoise | None=None, progress: bool=True) -> Tensor:
     """x with new content where the mask is True; the rest stays as it is, to the bit"""
 
 def invert(diffusion: GaussianDiffusion, x: Tensor, labels: Labels | None=None, *, sampling_timesteps: int | Sequence[int] | None=None, guidance_scale: float=1.0, iterations: int=2, progress: bool=True) -> Tensor:

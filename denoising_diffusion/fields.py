@@ -20,10 +20,11 @@ from .checks import _brief, _listed, _points, _whole
 from .schedules import logsnr_beta_schedule
 from .diffusion import GaussianDiffusion, _check_diffusion, gaussian_denoiser
 from .guidance import _check_scale
-from .sampling import Step, _find_rule, _reset, sample_step
+from .sampling import Step, sample_step
 from .samplers import resolve_sampling, sample
 from .plots import (_by_color, _colors, _gray, _ink, _line, _plot_dots, _scatter,
     _to_image, image_grid, new_figure)
+from .outputs import _evaluation_counts
 from .pages import Film, _to_png
 from .films import (_choose_labels, _describe_process, _describe_steps,
     _find_model, _plain, _run, _sample_count, _side_by_side)
@@ -299,13 +300,11 @@ def _walk(
     "Sample, and count the network evaluations"
     steps = [*_run(diffusion, n, labels, seed, process)]
     times, states = [step.t for step in steps], [step.x.cpu() for step in steps]
-    _, visited = _reset(_find_rule(process["rule"]), process["sampling_timesteps"])
-    last = {t: i for i, t in enumerate(visited)}  # a time that is corrected occurs twice
-    is_guided = labels is not None and bool(labels.any()) and process["guidance_scale"] != 1
-    each = 1 + is_guided
+    has_labels = labels is not None and bool(labels.any())
+    counts = _evaluation_counts(process if has_labels else process | dict(guidance_scale=1))
     name = _describe_steps(process["sampling_timesteps"], process["rule"])
-    if labels is not None and labels.any(): name += f", guidance {process['guidance_scale']:g}"
-    return _Walk(name, times, [each * last[t] for t in times], states)
+    if has_labels: name += f", guidance {process['guidance_scale']:g}"
+    return _Walk(name, times, [counts[t] for t in times], states)
 
 # %% ../nbs/54_fields.ipynb #54000064
 def _choose_process(diffusion: GaussianDiffusion, labels: Any, choice: Any) -> dict[str, Any]:

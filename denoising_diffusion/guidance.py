@@ -20,6 +20,7 @@ from denoising_diffusion.checks import (
     _listed, _real, _takes, takes_labels, _tensor, _unwrap, _whole,
 )
 from .diffusion import _check_output
+from .schedules import _most_timesteps
 
 # %% ../nbs/03_guidance.ipynb #fef7f39a
 _is_training = attrgetter("training")
@@ -50,10 +51,13 @@ def _check_scale(name: str, value: Any) -> float:
     raise ValueError(f"{name} must lie in -100 … 100, not {_brief(value)}")
 
 
-def _check_interval(name: str, value: Any) -> tuple[int, int] | None:
+def _check_interval(
+    name: str, value: Any, num_timesteps: int | None = None,
+) -> tuple[int, int] | None:
     "A first and a last time as ints; a `ValueError` unless the first is not above the last"
     if value is None: return None
-    times = [_whole(name, time, least=0) for time in _listed(name, value)]
+    most = num_timesteps or _most_timesteps
+    times = [_whole(name, time, 0, most) for time in _listed(name, value)]
     if len(times) == 2 and times[0] <= times[1]: return times[0], times[1]
     raise ValueError(f"{name} must be a first and a last time, not {_brief(value)}")
 
@@ -83,7 +87,9 @@ def guide(
 ) -> Callable[[Tensor, Tensor], Tensor]:  # (x, t) -> its prediction, a tensor shaped like x
     "A denoiser of x and t: `model` under classifier-free guidance (arXiv 2207.12598)"
     _check_model("model", model)
-    scale, interval = _check_scale("scale", scale), _check_interval("interval", interval)
+    num_timesteps = getattr(_unwrap(model), "num_timesteps", None)
+    scale = _check_scale("scale", scale)
+    interval = _check_interval("interval", interval, num_timesteps)
     if labels is not None and takes_labels(model):
         number = 1 if _is_single(labels) else len(labels)
         labels = check_labels(labels, number, getattr(_unwrap(model), "num_classes", None))

@@ -428,8 +428,8 @@ def _is_on_white(images: Tensor) -> bool:  # uint8 (N, 3, H, W)
 
 def _drawing_facts(images: Tensor, real: Tensor) -> dict[str, dict[str, float]] | None:
     "`drawing_statistics` of both sets; None unless the real images are in color on white"
-    order = torch.Generator().manual_seed(0)
-    def few(x: Tensor) -> Tensor: return x[torch.randperm(len(x), generator=order)[:500]]
+    def few(x: Tensor) -> Tensor:
+        return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:500]]
     parts = dict(drawn=_as_bytes("drawn", few(images)), real=_as_bytes("real", few(real)))
     if not _is_on_white(parts["real"]): return None
     return {name: drawing_statistics(part) for name, part in parts.items()}

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, repeat
+from itertools import accumulate, chain, repeat
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeVar
 
@@ -30,7 +30,7 @@ from denoising_diffusion.checks import (
 )
 from .diffusion import GaussianDiffusion
 from denoising_diffusion.sampling import (
-    SeededNoise, Step, _check_diffusion, evaluations, final, _find_rule, _reset,
+    SeededNoise, Step, _check_diffusion, final, _find_rule, _reset,
 )
 from denoising_diffusion.samplers import (
     _autocast, _chunks, _part_of, _read_scale, resolve_sampling, samplers, unscale,
@@ -345,14 +345,15 @@ class _Edit(NamedTuple):
         return _inpaint_steps(diffusion, x, self.mask, mine, **options)
 
 # %% ../nbs/46_outputs.ipynb #49b93494
-def _count_evaluations(process: dict[str, Any]) -> int:
-    "The network evaluations for each sample, two at a time with guidance"
-    rule, times = process["rule"], process["sampling_timesteps"]
-    count, interval = evaluations(rule, times), process.get("guidance_interval")
-    if process["guidance_scale"] == 1: return count
-    if interval is None: return 2 * count
-    _, visited = _reset(_find_rule(rule), times)
-    return count + sum(interval[0] <= t <= interval[1] for t in visited[:-1])
+_kept_entries = "guidance_interval", "white_point"  # of a card: used with any sampler
+
+def _evaluation_counts(process: dict[str, Any]) -> dict[int, int]:
+    "How often the network was evaluated for each sample when x_t is reached, by t"
+    _, visited = _reset(_find_rule(process["rule"]), process["sampling_timesteps"])
+    low, high = process.get("guidance_interval") or (0, visited[0])
+    is_guided = process["guidance_scale"] != 1
+    costs = [1 + (is_guided and low <= t <= high) for t in visited[:-1]]
+    return dict(zip(visited, accumulate(costs, initial=0)))  # of a time visited twice, the last
 
 # %% ../nbs/46_outputs.ipynb #fa2f606c
 @dataclass
@@ -383,8 +384,10 @@ class _SamplingOptions:
         found = dict(sampler="ddpm", eta=0.0, spacing=1.0) | card
         found |= {name: value for name, value in given.items() if value is not None}
         if not samplers[found["sampler"]].takes_eta: del found["eta"]
-        found |= dict(steps=len(times) - 1, evaluations=_count_evaluations(process))
-        return found | dict(guidance_scale=scale, seed=self.seed)
+        found |= dict(steps=len(times) - 1, evaluations=_evaluation_counts(process)[0])
+        used = {name: process[name] for name in _kept_entries[scale == 1:] if name in process}
+        found.pop("guidance_interval", None)
+        return found | dict(used, guidance_scale=scale, seed=self.seed)
 
 # %% ../nbs/46_outputs.ipynb #594bf47a
 def _autocast_dtype(bf16: bool, device: torch.device) -> torch.dtype | None:
@@ -405,6 +408,10 @@ def _describe(record: dict[str, Any]) -> str:
     if sampler.takes_eta: words.append(f"η = {record['eta']:g}")
     if record["spacing"] != 1: words.append(f"spacing {record['spacing']:g}")
     if scale != 1: words.append(f"guidance {scale:g}")
+    if "guidance_interval" in record:
+        low, high = record["guidance_interval"]
+        words[-1] += f" from t = {high} to {low}"
+    if record.get("white_point", 1) != 1: words.append(f"white point {record['white_point']:g}")
     return ", ".join([*words, f"seed {record['seed']}"])
 
 # %% ../nbs/46_outputs.ipynb #c05d8be3

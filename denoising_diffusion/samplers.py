@@ -104,7 +104,8 @@ _card_checks: dict[str, Callable[[Any, GaussianDiffusion], Any]] = {
     "eta": lambda value, diffusion: _real("eta", value, 0, 1),
     "spacing": lambda value, diffusion: _check_spacing(value),
     "guidance_scale": lambda value, diffusion: _check_scale("guidance_scale", value),
-    "guidance_interval": lambda value, diffusion: _check_interval("guidance_interval", value),
+    "guidance_interval": lambda value, diffusion: _check_interval(
+        "guidance_interval", value, diffusion.num_timesteps),
     "white_point": lambda value, diffusion: _real("white_point", value, 0.5, 1)}
 
 # %% ../nbs/07_samplers.ipynb #39e23d10
@@ -161,9 +162,11 @@ def _read_card(diffusion: GaussianDiffusion) -> dict[str, Any]:
     except ValueError as error: raise ValueError(f"a card's {error}") from None
 
 # %% ../nbs/07_samplers.ipynb #37a08558
-def _resolve_more(card: dict[str, Any], **options: Any) -> dict[str, Any]:
+def _resolve_more(
+    diffusion: GaussianDiffusion, card: dict[str, Any], **options: Any,
+) -> dict[str, Any]:
     "The options that are given, and those of the card; others are left out"
-    given = {name: _card_checks[name](value, None)  # type: ignore[arg-type]
+    given = {name: _card_checks[name](value, diffusion)
              for name, value in options.items() if value is not None}
     return {name: card[name] for name in options if name in card} | given
 
@@ -190,7 +193,8 @@ def resolve_sampling(
         guidance_scale = 1.0 if labels is None else card.get("guidance_scale", 1.0)
     if eta is None: eta = recommended.get("eta")
     chosen = recommended.get("sampler", "ddpm") if rule is None else rule
-    more = _resolve_more(card, guidance_interval=guidance_interval, white_point=white_point)
+    more = _resolve_more(diffusion, card, white_point=white_point,
+                         guidance_interval=guidance_interval)
     return dict(
         rule=_choose_rule(chosen, eta),
         sampling_timesteps=_choose_times(diffusion, sampling_timesteps, spacing),

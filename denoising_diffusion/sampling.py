@@ -351,7 +351,7 @@ def reverse_process(
 ) -> Iterator[Step]:
     "Yield a `Step` at each visited time, from noise at T, or a given x_t, to data at 0"
     shape = _sample_shape(diffusion, n_or_shape)
-    interval = _check_interval("guidance_interval", guidance_interval)
+    interval = _check_interval("guidance_interval", guidance_interval, diffusion.num_timesteps)
     denoiser = _guided_denoiser(diffusion, shape[0], labels, guidance_scale, interval)
     times = _resolve_times(sampling_timesteps, diffusion.num_timesteps, noise is not None)
     rule, times = _reset(_find_rule(rule), times)

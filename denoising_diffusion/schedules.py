@@ -119,10 +119,10 @@ def lognormal_weights(
     betas: Tensor,  # (T,)
     mean: float = -1.2,  # of ln σ
     deviation: float = 1.3,  # of ln σ, above 0
-    least: float = 0.0015,  # is added for each time; ≥ 0
-) -> Tensor:  # (T,) float64; they sum to 1 + T · least
+    least: float = 0.15,  # is spread evenly over all times; 0 … 100
+) -> Tensor:  # (T,) float64; they sum to 1 + least
     "Time weights that draw ln σ, σ² = 1/ᾱ - 1, from a normal distribution (arXiv 2206.00364)"
-    mean, least = _real("mean", mean, -100, 100), _real("least", least, 0)
+    mean, least = _real("mean", mean, -100, 100), _real("least", least, 0, 100)
     deviation = _real("deviation", deviation, 1e-3, 1e3)
     alphas_cumprod = cumulate_alphas(betas)[1:]
     log_sigma = (torch.log1p(-alphas_cumprod) - alphas_cumprod.log()) / 2
@@ -130,7 +130,7 @@ def lognormal_weights(
     if len(log_sigma) > 1: density = density * torch.gradient(log_sigma)[0]
     if not density.sum() > 0:
         raise ValueError(f"mean must be near ln σ of some of the betas, not {mean:g}")
-    return density / density.sum() + least
+    return density / density.sum() + least / len(density)
 
 # %% ../nbs/01_schedules.ipynb #cd425132
 def _read_shape(data_shape: Any) -> tuple[int, ...]:

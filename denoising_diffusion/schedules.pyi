@@ -20,5 +20,5 @@ schedules: dict[str, Callable[..., Any]]
 def clipped_snr_weights(betas: Tensor, gamma: float=2.0) -> Tensor:
     """Time weights for v, so that errors in x̂_0 weigh min(SNR + 1, γ) (arXiv 2303.09556)"""
 
-def lognormal_weights(betas: Tensor, mean: float=-1.2, deviation: float=1.3, least: float=0.0015) -> Tensor:
+def lognormal_weights(betas: Tensor, mean: float=-1.2, deviation: float=1.3, least: float=0.15) -> Tensor:
     """Time weights that draw ln σ, σ² = 1/ᾱ - 1, from a normal distribution (arXiv 2206.00364)"""

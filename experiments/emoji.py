@@ -1,7 +1,8 @@
 """A model of emoji by category, as an example of labeled images of one's own.
 
     python experiments/emoji.py folders emoji_48.npz    # runs/emoji/train and runs/emoji/test
-    ddpm_train runs/emoji/train --size 24 --channels 32 --epochs 80 --out runs/emoji.safetensors
+    ddpm_train runs/emoji/train --size 24 --channels 32 --epochs 80 --recipe quick \\
+        --out runs/emoji.safetensors
     python experiments/emoji.py measure runs/emoji.safetensors
 
 `emoji_48.npz` holds `images` (N, 48, 48, 3) uint8, `name` and `category`. Every fifth name is held

@@ -1,7 +1,7 @@
 """Train what the Pokémon model is compared with, and measure: all numbers in nbs/62_pokemon.ipynb.
 
     python experiments/pokemon_data.py pictures     # the images, in two folders; then the model
-    ddpm_train runs/pokemon/train --unlabelled --size 48 --epochs 45 --bf16 \\
+    ddpm_train runs/pokemon/train --unlabelled --recipe quick --size 48 --epochs 45 --bf16 \\
         --out runs/pokemon-first.safetensors
     ddpm_train runs/pokemon/train --unlabelled --size 48 --epochs 30 \\
         --finetune runs/pokemon-first.safetensors --out runs/pokemon-second.safetensors

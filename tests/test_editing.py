@@ -1,7 +1,11 @@
 "The experiment of `08_editing`, run small, and its committed results."
+import numpy as np
 import pytest
 import torch
 from conftest import ROOT, load_tool
+from PIL import Image
+
+from denoising_diffusion import ddpm_sample, load_pretrained, save_pretrained
 
 results, editing = load_tool("results"), load_tool("editing")
 
@@ -48,3 +52,23 @@ def test_committed_results():
     assert inverted == editing.INVERSIONS and filled == editing.INPAINTINGS
     assert min(row["median"] for row in found["inversion"] if row["steps"] == 100) >= 30
     assert {row["digits"] for rows in found.values() for row in rows} == {100}
+
+
+@pytest.mark.parametrize("mask", [None, "mask.png"])
+def test_an_image_is_edited_as_the_card_says(tmp_path, monkeypatch, capsys, mask):
+    "With guidance in an interval and a white point on the card, known pixels stay as they are"
+    monkeypatch.chdir(tmp_path)
+    model = load_pretrained("numbers_guided")
+    sampling = dict(sampler="unipc", steps=3, guidance_interval=[5, 60], white_point=0.9)
+    save_pretrained(model, "own.safetensors", card=model.card | dict(sampling=sampling))
+    Image.new("L", (28, 28), 180).save("start.png")
+    halves = Image.new("L", (28, 28), 255)
+    halves.paste(0, (0, 0, 28, 14))
+    halves.save("mask.png")
+    ddpm_sample("own.safetensors", n=2, labels="7", out="s.npz", start="start.png", mask=mask,
+                strength=0.5, device="cpu", quiet=True)
+    drawn = np.load("s.npz")["images"]
+    assert drawn.shape == (2, 1, 28, 28)
+    assert (drawn[:, :, :14] == 180).all() == (mask is not None)
+    said = capsys.readouterr().out
+    assert "guidance 1.25 from t = 60 to 5" in said and "white point 0.9" in said

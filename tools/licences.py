@@ -15,8 +15,11 @@ ROOT = Path(__file__).resolve().parent.parent
 FILE = ROOT/"THIRD_PARTY_LICENSES.md"
 HEAD = """# Third-party licenses
 
-This package is under the [MIT license](LICENSE). It contains none of the libraries below: pip
-installs them, each under its own license, and with others that they need themselves.
+This package is under the [MIT license](LICENSE). It contains the emoji of two free sets, each with
+its license beside it: [Fluent Emoji Flat](denoising_diffusion/emoji/LICENSE-fluent.txt) (MIT,
+Microsoft) and [Noto Emoji](denoising_diffusion/emoji/LICENSE-noto.txt) (Apache 2.0, Google). It
+contains none of the libraries below: pip installs them, each under its own license, and with others
+that they need themselves.
 `tools/licences.py` writes the list from the metadata of installed versions. Only the license text
 of a library itself is binding.
 """
