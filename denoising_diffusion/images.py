@@ -425,8 +425,8 @@ def _label_names(folder: Path) -> list[str]:
     if len(names) < 2:
         raise ValueError(f"{folder} must hold a sub-folder of images "
                          f"for each of two labels or more, but has {len(names)}")
-    empty = [path.name for path in folders if path.name not in names]
-    if empty: warn_user(f"{_display_name(folder)}: no images in {_brief(empty)}, so no label")
+    empty = [path.name for path in folders if not any(path.iterdir())]
+    if empty: warn_user(f"{_display_name(folder)}: nothing in {_brief(empty)}, so no label")
     loose = [path for path in inside if _is_image(path) and path not in folders]
     skipped = dict.fromkeys(loose, "in no sub-folder, so without a label")
     text = ImageFolder(torch.empty(0), [], skipped).summary(folder)
