@@ -345,7 +345,11 @@ class _Edit(NamedTuple):
         return _inpaint_steps(diffusion, x, self.mask, mine, **options)
 
 # %% ../nbs/46_outputs.ipynb #49b93494
-_kept_entries = "guidance_interval", "white_point"  # of a card: used with any sampler
+def _more_used(process: dict[str, Any]) -> dict[str, Any]:
+    "The white point, and the interval of guidance where there is guidance"
+    is_guided = process["guidance_scale"] != 1
+    names = ("guidance_interval", "white_point") if is_guided else ("white_point",)
+    return {name: process[name] for name in names if name in process}
 
 def _evaluation_counts(process: dict[str, Any]) -> dict[int, int]:
     "How often the network was evaluated for each sample when x_t is reached, by t"
@@ -385,9 +389,8 @@ class _SamplingOptions:
         found |= {name: value for name, value in given.items() if value is not None}
         if not samplers[found["sampler"]].takes_eta: del found["eta"]
         found |= dict(steps=len(times) - 1, evaluations=_evaluation_counts(process)[0])
-        used = {name: process[name] for name in _kept_entries[scale == 1:] if name in process}
         found.pop("guidance_interval", None)
-        return found | dict(used, guidance_scale=scale, seed=self.seed)
+        return found | _more_used(process) | dict(guidance_scale=scale, seed=self.seed)
 
 # %% ../nbs/46_outputs.ipynb #594bf47a
 def _autocast_dtype(bf16: bool, device: torch.device) -> torch.dtype | None:
